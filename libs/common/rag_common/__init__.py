@@ -1,0 +1,1 @@
+"""What every service shares: contracts, topology, broker, registry and service set-up."""

@@ -1,0 +1,98 @@
+"""Metadata filters of a search, as JSON: ``{"op": "eq", "field": "lang", "value": "ru"}``."""
+
+from datetime import datetime
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from rag_common.contracts.base import Value
+
+MAX_FILTER_DEPTH = 8
+MAX_FILTER_CONDITIONS = 64
+
+FieldPath = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z_][A-Za-z0-9_-]*){0,7}$")]
+"""A key of the metadata object; nested keys are joined with dots."""
+Scalar = bool | int | str
+"""Floats are compared by ``range``: equality of floats is not supported by the index."""
+
+
+class Eq(Value):
+    op: Literal["eq"] = "eq"
+    field: FieldPath
+    value: Scalar
+
+
+class In(Value):
+    op: Literal["in"] = "in"
+    field: FieldPath
+    values: Annotated[tuple[int | str, ...], Field(min_length=1, max_length=200)]
+
+
+class Range(Value):
+    """Numbers, or RFC 3339 date-times; all bounds of one kind."""
+
+    op: Literal["range"] = "range"
+    field: FieldPath
+    gt: float | datetime | None = None
+    gte: float | datetime | None = None
+    lt: float | datetime | None = None
+    lte: float | datetime | None = None
+
+    @model_validator(mode="after")
+    def _bounds(self) -> Self:
+        kinds = {isinstance(bound, datetime) for bound in self.bounds.values()}
+        if not kinds:
+            raise ValueError("range takes at least one of gt, gte, lt, lte")
+        if len(kinds) > 1:
+            raise ValueError("the bounds of a range are all numbers or all date-times")
+        return self
+
+    @property
+    def bounds(self) -> dict[str, float | datetime]:
+        """The bounds that are set, by name."""
+        named = {"gt": self.gt, "gte": self.gte, "lt": self.lt, "lte": self.lte}
+        return {name: bound for name, bound in named.items() if bound is not None}
+
+
+class Exists(Value):
+    op: Literal["exists"] = "exists"
+    field: FieldPath
+
+
+class And(Value):
+    op: Literal["and"] = "and"
+    filters: "Annotated[tuple[Filter, ...], Field(min_length=1, max_length=MAX_FILTER_CONDITIONS)]"
+
+
+class Or(Value):
+    op: Literal["or"] = "or"
+    filters: "Annotated[tuple[Filter, ...], Field(min_length=1, max_length=MAX_FILTER_CONDITIONS)]"
+
+
+class Not(Value):
+    op: Literal["not"] = "not"
+    filter: "Filter"
+
+
+Filter = Annotated[Eq | In | Range | Exists | And | Or | Not, Field(discriminator="op")]
+
+And.model_rebuild()
+Or.model_rebuild()
+Not.model_rebuild()
+
+
+def check_filter(condition: Filter) -> None:
+    """:raises ValueError: nested deeper than 8, or more than 64 conditions in all."""
+    count = 0
+    stack: list[tuple[Filter, int]] = [(condition, 1)]
+    while stack:
+        node, depth = stack.pop()
+        count += 1
+        if depth > MAX_FILTER_DEPTH:
+            raise ValueError(f"a filter nests at most {MAX_FILTER_DEPTH} deep")
+        if count > MAX_FILTER_CONDITIONS:
+            raise ValueError(f"a filter holds at most {MAX_FILTER_CONDITIONS} conditions")
+        if isinstance(node, And | Or):
+            stack.extend((child, depth + 1) for child in node.filters)
+        elif isinstance(node, Not):
+            stack.append((node.filter, depth + 1))
