@@ -1,0 +1,46 @@
+"""The installed distributions that ours needs, found by walking the metadata of what is installed."""
+
+from collections.abc import Iterable
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+OURS = "rag-platform"
+
+
+class NotInstalled(Exception):
+    """A required distribution is missing."""
+
+
+def required(name: str = OURS, extras: Iterable[str] = ("dev",)) -> dict[str, Distribution]:
+    """Everything that ``name[extras]`` requires on this platform, directly or not, by canonical name.
+
+    ``name`` itself is left out.
+
+    :raises NotInstalled: a requirement is not installed.
+    """
+    found: dict[str, Distribution] = {}
+    seen: set[tuple[str, str]] = set()
+    queue = [(canonicalize_name(name), extra) for extra in ("", *extras)]
+    while queue:
+        wanted = queue.pop()
+        if wanted in seen:
+            continue
+        seen.add(wanted)
+        package, extra = wanted
+        try:
+            found[package] = distribution(package)
+        except PackageNotFoundError as error:
+            raise NotInstalled(f"{package} is required but not installed; run: make setup") from error
+        queue.extend(_requirements(found[package], extra))
+    del found[canonicalize_name(name)]
+    return dict(sorted(found.items()))
+
+
+def _requirements(package: Distribution, extra: str) -> Iterable[tuple[str, str]]:
+    for line in package.requires or ():
+        requirement = Requirement(line)
+        if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
+            for wanted in ("", *requirement.extras):
+                yield canonicalize_name(requirement.name), wanted

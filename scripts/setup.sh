@@ -1,0 +1,87 @@
+#!/bin/sh
+# Bring .venv to what pyproject.toml and constraints.txt ask for. Needs Python >= 3.11 and pip.
+#
+#   PYTHON       interpreter to use; empty: the first suitable one found
+#   TORCH_INDEX  package index to take torch from (a CPU build); empty: the default index
+#
+# Safe to run again, also after an interruption: the stamp is written last, and while it matches nothing is done.
+set -eu
+
+cd "$(dirname "$0")/.."
+venv=.venv
+stamp=$venv/.stamp
+
+say() { printf 'setup: %s\n' "$*"; }
+fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
+is_root() { [ "$(id -u)" = 0 ]; }
+can_apt() { is_root && command -v apt-get >/dev/null 2>&1; }
+# A first failure may only mean that the package lists were never fetched.
+apt_install() {
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null 2>&1 ||
+        { apt-get update -qq >/dev/null 2>&1 &&
+          DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null 2>&1; }
+}
+
+new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; }
+has_venv() { "$1" -c 'import ensurepip, venv' >/dev/null 2>&1; }
+
+# Prints the first candidate that the given test accepts.
+find_python() {
+    if [ -n "${PYTHON:-}" ]; then candidates=$PYTHON
+    else candidates='python3.11 python3.12 python3.13 python3 python'; fi
+    for candidate in $candidates; do
+        if new_enough "$candidate" && { [ "$1" = any ] || has_venv "$candidate"; }; then
+            echo "$candidate"
+            return 0
+        fi
+    done
+    return 1
+}
+
+choose_python() {
+    if python=$(find_python venv); then return; fi
+    python=$(find_python any) ||
+        fail "no Python >= 3.11 found${PYTHON:+ ($PYTHON is none)}; install one, or name it: make setup PYTHON=/path/to/python3"
+    package="$("$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"
+    if can_apt; then
+        say "installing $package"
+        apt_install "$package" || fail "could not install $package; install it and run this again"
+    fi
+    has_venv "$python" || fail "$python lacks the modules venv and ensurepip; on Debian and Ubuntu: apt-get install $package"
+}
+
+# command:package:what is skipped without it. Nothing here is needed to run the platform.
+optional_tools() {
+    while IFS=: read -r tool package skipped; do
+        command -v "$tool" >/dev/null 2>&1 && continue
+        if can_apt && apt_install "$package"; then
+            say "installed $package"
+        else
+            say "without $tool (package $package), $skipped"
+        fi
+    done <<'TOOLS'
+curl:curl:the test that runs the README's examples is skipped
+TOOLS
+}
+
+fingerprint() {
+    { cat pyproject.toml constraints.txt scripts/setup.sh; "$venv/bin/python" -VV; pwd; } | cksum
+}
+
+if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$(fingerprint 2>/dev/null)" ]; then exit 0; fi
+
+optional_tools
+if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
+    choose_python
+    say "creating $venv with $python ($("$python" -V 2>&1))"
+    "$python" -m venv --clear "$venv"
+fi
+rm -f "$stamp"
+
+pip() { "$venv/bin/python" -m pip --disable-pip-version-check --no-input "$@"; }
+say "installing torch${TORCH_INDEX:+ from $TORCH_INDEX}"
+pip install -q -c constraints.txt ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} torch
+say "installing the platform and its tools"
+pip install -q -c constraints.txt -e '.[dev]'
+fingerprint >"$stamp"
+say "done; commands are in $venv/bin"
