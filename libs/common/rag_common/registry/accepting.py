@@ -1,0 +1,382 @@
+"""Accepting bytes: the decision whether they are new, and in which order. Last accepted wins."""
+
+import dataclasses
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from asyncpg import Record
+
+from rag_common.contracts import EVERYONE, DocumentRef
+from rag_common.errors import PermanentError
+from rag_common.registry.collections import UnknownCollection
+from rag_common.registry.database import Database
+from rag_common.registry.rows import UNFINISHED, Accepted, NewContent, Order
+from rag_common.registry.transitions import NOW_NS, advance
+
+if TYPE_CHECKING:
+    from rag_common.registry.database import Connection
+
+
+class IdempotencyConflict(PermanentError):
+    code = "idempotency_conflict"
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotencyKey:
+    """A client's promise that two requests with this key are the same request."""
+
+    caller: str
+    key: str
+    request_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """Bytes in the object store under ``upload_id``, offered as a document."""
+
+    content: NewContent
+    upload_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedUploads:
+    items: tuple[Accepted, ...]
+    """In the order of the uploads."""
+    replayed: bool = False
+    """The answer is that of an earlier request with the same key; nothing was accepted now."""
+
+
+_SELECT_DOCUMENT = """
+    SELECT d.*, g.state AS generation_state, g.content_sha256, g.fingerprint, g.upload_id,
+           (SELECT pipeline_fingerprint FROM installation) AS pipeline
+    FROM documents d
+    LEFT JOIN generations g ON g.document_id = d.id AND g.generation = d.latest_generation
+    WHERE d.collection_id = $1 AND d.source_uri = $2 AND d.state = 'active'
+    FOR UPDATE OF d
+"""
+
+
+class Accepting:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def uploads(
+        self, tenant: str, uploads: Sequence[Upload], idempotency: IdempotencyKey | None = None
+    ) -> AcceptedUploads:
+        """Accept all of a request's files in one transaction, or none.
+
+        :raises UnknownCollection: nothing was accepted.
+        :raises IdempotencyConflict: the key belongs to another request.
+        """
+        async with self._database.transaction() as connection:
+            if idempotency is not None:
+                replay = await _replay(connection, tenant, idempotency)
+                if replay is not None:
+                    return AcceptedUploads(replay, replayed=True)
+            accepted: dict[int, Accepted] = {}
+            # one locking order for all requests, so that two of them cannot deadlock
+            by_source = sorted(enumerate(uploads), key=lambda pair: _lock_order(pair[1]))
+            for position, upload in by_source:
+                accepted[position] = await _accept(connection, tenant, upload, None)
+            items = tuple(accepted[position] for position in range(len(uploads)))
+            if idempotency is not None:
+                await _remember(connection, tenant, idempotency, items)
+        return AcceptedUploads(items)
+
+    async def drop(self, tenant: str, upload: Upload, order: Order) -> Accepted:
+        """Accept a bulk drop; ``order`` is the timestamp and sequence of its INGEST message.
+
+        The same order again resumes; an older one than the document's, or than its deletion's,
+        is ``superseded``.
+
+        :raises UnknownCollection: nothing was accepted.
+        """
+        async with self._database.transaction() as connection:
+            return await _accept(connection, tenant, upload, order)
+
+    async def reject(
+        self, tenant: str, documents: Sequence[DocumentRef], idempotency: IdempotencyKey | None = None
+    ) -> None:
+        """Take back what was accepted and could not be queued; the document is as it was before."""
+        async with self._database.transaction() as connection:
+            for document in sorted(documents, key=lambda ref: (ref.document_id, -ref.generation)):
+                await _reject(connection, document)
+            if idempotency is not None:
+                await connection.execute(
+                    "DELETE FROM idempotency_keys WHERE tenant = $1 AND caller = $2 AND key = $3",
+                    tenant,
+                    idempotency.caller,
+                    idempotency.key,
+                )
+
+
+def _lock_order(upload: Upload) -> tuple[str, str]:
+    return upload.content.collection, upload.content.source_uri
+
+
+async def _replay(
+    connection: "Connection", tenant: str, idempotency: IdempotencyKey
+) -> tuple[Accepted, ...] | None:
+    await connection.execute(
+        "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))",
+        f"{tenant}\n{idempotency.caller}\n{idempotency.key}",
+    )
+    row = await connection.fetchrow(
+        "SELECT request_hash, response FROM idempotency_keys WHERE tenant = $1 AND caller = $2 AND key = $3",
+        tenant,
+        idempotency.caller,
+        idempotency.key,
+    )
+    if row is None:
+        return None
+    if row["request_hash"] != idempotency.request_hash:
+        raise IdempotencyConflict("this Idempotency-Key was used for another request; take a new key")
+    return tuple(_accepted_from_json(item) for item in row["response"])
+
+
+async def _remember(
+    connection: "Connection", tenant: str, idempotency: IdempotencyKey, items: tuple[Accepted, ...]
+) -> None:
+    await connection.execute(
+        "INSERT INTO idempotency_keys (tenant, caller, key, request_hash, response) VALUES ($1,$2,$3,$4,$5)",
+        tenant,
+        idempotency.caller,
+        idempotency.key,
+        idempotency.request_hash,
+        [dataclasses.asdict(item) | {"document": item.document.model_dump()} for item in items],
+    )
+
+
+def _accepted_from_json(item: dict[str, Any]) -> Accepted:
+    return Accepted(**(item | {"document": DocumentRef.model_validate(item["document"])}))
+
+
+async def _accept(connection: "Connection", tenant: str, upload: Upload, order: Order | None) -> Accepted:
+    content = upload.content
+    collection_id = await connection.fetchval(
+        "SELECT id FROM collections WHERE tenant = $1 AND name = $2 AND deleted_at IS NULL",
+        tenant,
+        content.collection,
+    )
+    if collection_id is None:
+        raise UnknownCollection(content.collection)
+    row = await connection.fetchrow(_SELECT_DOCUMENT, collection_id, content.source_uri)
+    if row is None:
+        buried = order and await _tombstone(connection, tenant, collection_id, content, order)
+        if buried:
+            return buried
+        await _insert_document(connection, tenant, collection_id, content)
+        row = await connection.fetchrow(_SELECT_DOCUMENT, collection_id, content.source_uri)
+        assert row is not None  # noqa: S101 - inserted, or a concurrent insert was waited for
+    if order is not None:
+        last = Order(row["order_ns"], row["order_seq"])
+        if (order.time_ns, order.sequence) == (last.time_ns, last.sequence):
+            return _answer(row, content, "resumed", row["latest_generation"])
+        if (order.time_ns, order.sequence) < (last.time_ns, last.sequence):
+            return _answer(row, content, "superseded", row["latest_generation"])
+    if _same_bytes(row, content):
+        return await _update(connection, row, content, order)
+    return await _next_generation(connection, row, upload, order)
+
+
+async def _tombstone(
+    connection: "Connection", tenant: str, collection_id: uuid.UUID, content: NewContent, order: Order
+) -> Accepted | None:
+    """A drop older than the document's deletion, or its collection's, must not bring it back."""
+    row = await connection.fetchrow(
+        """
+        SELECT d.id, d.tenant, d.state, d.latest_generation
+        FROM documents d JOIN collections c ON c.id = d.collection_id
+        WHERE c.tenant = $1 AND c.name = $2 AND d.source_uri = $3
+          AND ((d.state <> 'active' AND (d.order_ns, d.order_seq) >= ($4, $5))
+            OR (c.deleted_at IS NOT NULL AND c.id <> $6
+                AND extract(epoch FROM c.deleted_at) * 1000000000 >= $4))
+        LIMIT 1
+        """,
+        tenant,
+        content.collection,
+        content.source_uri,
+        order.time_ns,
+        order.sequence,
+        collection_id,
+    )
+    if row is None:
+        return None
+    return _answer(row, content, "superseded", row["latest_generation"], state="deleted")
+
+
+async def _insert_document(
+    connection: "Connection", tenant: str, collection_id: uuid.UUID, content: NewContent
+) -> None:
+    await connection.execute(
+        """
+        INSERT INTO documents (id, tenant, collection_id, source_uri, title, metadata, acl)
+        VALUES ($1, $2, $3, $4, $5, $6, $7)
+        ON CONFLICT (collection_id, source_uri) WHERE state = 'active' DO NOTHING
+        """,
+        uuid.uuid4(),
+        tenant,
+        collection_id,
+        content.source_uri,
+        content.title or content.file_name or content.source_uri,
+        content.metadata or {},
+        list(content.acl or (EVERYONE,)),
+    )
+
+
+def _same_bytes(row: Record, content: NewContent) -> bool:
+    """The same bytes under the same pipeline; a failed generation is always tried again."""
+    return (
+        row["generation_state"] in (*UNFINISHED, "live")
+        and row["content_sha256"] == content.sha256
+        and (row["fingerprint"] is None or row["fingerprint"] == row["pipeline"])
+    )
+
+
+def _changes(row: Record, content: NewContent) -> dict[str, Any]:
+    offered = {
+        "title": content.title,
+        "metadata": content.metadata,
+        "acl": list(content.acl) if content.acl is not None else None,
+    }
+    return {name: value for name, value in offered.items() if value is not None and value != row[name]}
+
+
+async def _write_document(
+    connection: "Connection", row: Record, changes: dict[str, Any], generation: int, order: Order | None
+) -> bool:
+    """Apply the changes and the order; whether the index must follow."""
+    values = {name: changes.get(name, row[name]) for name in ("title", "metadata", "acl")}
+    reindex = "acl" in changes or "metadata" in changes
+    # NOW_NS is a constant of this package
+    await connection.execute(
+        f"""
+        UPDATE documents
+        SET title = $2, metadata = $3, acl = $4, acl_version = acl_version + $5, latest_generation = $6,
+            order_ns = coalesce($7, greatest({NOW_NS}, order_ns + 1)), order_seq = coalesce($8, 0),
+            updated_at = clock_timestamp()
+        WHERE id = $1
+        """,  # noqa: S608
+        row["id"],
+        values["title"],
+        values["metadata"],
+        values["acl"],
+        int(reindex),
+        generation,
+        order.time_ns if order else None,
+        order.sequence if order else None,
+    )
+    return reindex
+
+
+async def _update(
+    connection: "Connection", row: Record, content: NewContent, order: Order | None
+) -> Accepted:
+    changes = _changes(row, content)
+    reindex = await _write_document(connection, row, changes, row["latest_generation"], order)
+    outcome = "updated" if changes else "unchanged"
+    return _answer(row, content, outcome, row["latest_generation"], reindex=reindex)
+
+
+async def _next_generation(
+    connection: "Connection", row: Record, upload: Upload, order: Order | None
+) -> Accepted:
+    content = upload.content
+    generation = await connection.fetchval(
+        "SELECT coalesce(max(generation), 0) + 1 FROM generations WHERE document_id = $1", row["id"]
+    )
+    previous = {
+        name: row[name] for name in ("latest_generation", "title", "metadata", "acl", "order_ns", "order_seq")
+    }
+    reindex = await _write_document(connection, row, _changes(row, content), generation, order)
+    await connection.execute(
+        """
+        WITH written AS (SELECT order_ns, order_seq FROM documents WHERE id = $1),
+        added AS (
+            INSERT INTO generations (document_id, generation, state, lane, content_sha256, size,
+                media_type, file_name, upload_id, order_ns, order_seq, previous)
+            SELECT $1, $2, 'accepted', $3, $4, $5, $6, $7, $8, order_ns, order_seq, $9 FROM written
+        )
+        INSERT INTO transitions (document_id, generation, to_state) VALUES ($1, $2, 'accepted')
+        """,
+        row["id"],
+        generation,
+        content.lane,
+        content.sha256,
+        content.size,
+        content.media_type,
+        content.file_name,
+        upload.upload_id,
+        previous,
+    )
+    return _answer(
+        row, content, "accepted", generation, state="accepted", upload_id=upload.upload_id, reindex=reindex
+    )
+
+
+def _answer(
+    row: Record,
+    content: NewContent,
+    outcome: Any,
+    generation: int,
+    *,
+    state: Any = None,
+    upload_id: str | None = None,
+    reindex: bool = False,
+) -> Accepted:
+    return Accepted(
+        outcome=outcome,
+        document=DocumentRef(tenant=row["tenant"], document_id=str(row["id"]), generation=max(generation, 1)),
+        state=state or row["generation_state"],
+        collection=content.collection,
+        source_uri=content.source_uri,
+        upload_id=upload_id or row.get("upload_id"),
+        reindex=reindex,
+    )
+
+
+async def _reject(connection: "Connection", document: DocumentRef) -> None:
+    row = await connection.fetchrow(
+        """
+        SELECT d.latest_generation, g.previous FROM documents d
+        JOIN generations g ON g.document_id = d.id AND g.generation = $2
+        WHERE d.id = $1 FOR UPDATE OF d
+        """,
+        document.document_id,
+        document.generation,
+    )
+    if row is None or not await advance(
+        connection,
+        document.document_id,
+        document.generation,
+        ("accepted",),
+        "rejected",
+        stage="accept",
+        code="overloaded",
+        message="the ingest queue refused the job; upload the document again",
+    ):
+        return
+    previous = row["previous"]
+    if row["latest_generation"] != document.generation or previous["latest_generation"] == 0:
+        return
+    await connection.execute(
+        """
+        UPDATE documents
+        SET latest_generation = $2, title = $3, metadata = $4, acl = $5, order_ns = $6, order_seq = $7,
+            acl_version = acl_version + 1, updated_at = clock_timestamp()
+        WHERE id = $1
+        """,
+        document.document_id,
+        previous["latest_generation"],
+        previous["title"],
+        previous["metadata"],
+        previous["acl"],
+        previous["order_ns"],
+        previous["order_seq"],
+    )
+    # a worker may have dropped the restored generation's job meanwhile; the reconciler queues it again
+    await advance(
+        connection, document.document_id, previous["latest_generation"], ("superseded",), "accepted"
+    )

@@ -1,0 +1,224 @@
+"""The ingest stage's side of the registry: a generation from accepted to embedding."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from asyncpg import Record
+
+from rag_common.contracts import DocumentRef
+from rag_common.registry.database import Database
+from rag_common.registry.rows import UNFINISHED, ChunkRow, Generation, Order
+from rag_common.registry.transitions import advance
+
+if TYPE_CHECKING:
+    from rag_common.registry.database import Connection
+
+SELECT_GENERATION = """
+    SELECT g.*, d.tenant, d.source_uri, d.title, d.latest_generation,
+           CASE WHEN c.deleted_at IS NULL THEN d.state ELSE 'deleting' END AS document_state,
+           c.name AS collection
+    FROM generations g
+    JOIN documents d ON d.id = g.document_id
+    JOIN collections c ON c.id = d.collection_id
+"""
+
+
+def generation_row(record: Record) -> Generation:
+    return Generation(
+        document=DocumentRef(
+            tenant=record["tenant"], document_id=str(record["document_id"]), generation=record["generation"]
+        ),
+        collection=record["collection"],
+        source_uri=record["source_uri"],
+        title=record["title"],
+        state=record["state"],
+        document_state=record["document_state"],
+        latest_generation=record["latest_generation"],
+        lane=record["lane"],
+        upload_id=record["upload_id"],
+        sha256=record["content_sha256"],
+        size=record["size"],
+        media_type=record["media_type"],
+        file_name=record["file_name"],
+        chunk_count=record["chunk_count"],
+        batch_count=record["batch_count"],
+    )
+
+
+class Ingesting:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def generation(self, document: DocumentRef) -> Generation | None:
+        """``None``: no such generation of this tenant."""
+        async with self._database.connection() as connection:
+            record = await connection.fetchrow(
+                SELECT_GENERATION + " WHERE g.document_id = $1 AND g.generation = $2 AND d.tenant = $3",
+                document.document_id,
+                document.generation,
+                document.tenant,
+            )
+        return generation_row(record) if record else None
+
+    async def by_order(self, tenant: str, order: Order) -> Generation | None:
+        """The generation that a drop with this order has made, if any."""
+        async with self._database.connection() as connection:
+            record = await connection.fetchrow(
+                SELECT_GENERATION + " WHERE g.order_ns = $1 AND g.order_seq = $2 AND d.tenant = $3",
+                order.time_ns,
+                order.sequence,
+                tenant,
+            )
+        return generation_row(record) if record else None
+
+    async def begin(self, document: DocumentRef, attempt: int) -> bool:
+        """accepted → parsing. ``False``: parsing has begun before (a redelivery), or is over."""
+        async with self._database.transaction() as connection:
+            return await advance(
+                connection,
+                document.document_id,
+                document.generation,
+                ("accepted",),
+                "parsing",
+                stage="ingest",
+                attempts=attempt,
+            )
+
+    async def supersede(self, document: DocumentRef) -> bool:
+        """Give up a generation that a newer one, or a delete, has overtaken."""
+        async with self._database.transaction() as connection:
+            return await advance(
+                connection, document.document_id, document.generation, UNFINISHED, "superseded"
+            )
+
+    async def commit_chunks(
+        self,
+        document: DocumentRef,
+        chunks: Sequence[ChunkRow],
+        *,
+        batches: int,
+        fingerprint: str,
+        media_type: str | None = None,
+        warnings: Sequence[str] = (),
+    ) -> bool:
+        """Write all chunks and move parsing → embedding, in one transaction.
+
+        ``False``: the generation is not wanted any more, or was committed by another delivery.
+        """
+        async with self._database.transaction() as connection:
+            if not await _lock_current(connection, document):
+                return False
+            if not await advance(
+                connection,
+                document.document_id,
+                document.generation,
+                ("accepted", "parsing"),
+                "embedding",
+                stage="embed",
+            ):
+                return False
+            await connection.execute(
+                """
+                UPDATE generations SET chunk_count = $3, batch_count = $4, fingerprint = $5,
+                    media_type = coalesce($6, media_type), warnings = $7
+                WHERE document_id = $1 AND generation = $2
+                """,
+                document.document_id,
+                document.generation,
+                len(chunks),
+                batches,
+                fingerprint,
+                media_type,
+                list(warnings),
+            )
+            await _write_chunks(connection, document, chunks)
+        return True
+
+    async def chunks(self, document: DocumentRef) -> list[ChunkRow]:
+        """All chunks of a generation, in order."""
+        async with self._database.connection() as connection:
+            records = await connection.fetch(
+                "SELECT * FROM chunks WHERE document_id = $1 AND generation = $2 ORDER BY no",
+                document.document_id,
+                document.generation,
+            )
+        return [chunk_row(record) for record in records]
+
+    async def fail(
+        self, document: DocumentRef, *, stage: str, code: str, message: str, attempts: int
+    ) -> bool:
+        """→ failed, with the reason. ``False``: the generation was finished already."""
+        async with self._database.transaction() as connection:
+            return await advance(
+                connection,
+                document.document_id,
+                document.generation,
+                UNFINISHED,
+                "failed",
+                stage=stage,
+                code=code,
+                message=message,
+                attempts=attempts,
+            )
+
+
+def chunk_row(record: Record) -> ChunkRow:
+    """The row of table ``chunks`` as a value."""
+    return ChunkRow(
+        no=record["no"],
+        text=record["text"],
+        page=record["page"],
+        start=record["start_offset"],
+        end=record["end_offset"],
+        heading=tuple(record["heading"]),
+        batch=record["batch"],
+    )
+
+
+async def _lock_current(connection: "Connection", document: DocumentRef) -> bool:
+    return bool(
+        await connection.fetchval(
+            "SELECT state = 'active' AND latest_generation = $3 FROM documents "
+            "WHERE id = $1 AND tenant = $2 FOR UPDATE",
+            document.document_id,
+            document.tenant,
+            document.generation,
+        )
+    )
+
+
+async def _write_chunks(connection: "Connection", document: DocumentRef, chunks: Sequence[ChunkRow]) -> None:
+    # a generation that was put back to accepted may have chunks of its first run
+    await connection.execute(
+        "DELETE FROM chunks WHERE document_id = $1 AND generation = $2",
+        document.document_id,
+        document.generation,
+    )
+    await connection.copy_records_to_table(
+        "chunks",
+        columns=[
+            "document_id",
+            "generation",
+            "no",
+            "text",
+            "page",
+            "start_offset",
+            "end_offset",
+            "heading",
+            "batch",
+        ],
+        records=[
+            (
+                document.document_id,
+                document.generation,
+                chunk.no,
+                chunk.text,
+                chunk.page,
+                chunk.start,
+                chunk.end,
+                list(chunk.heading),
+                chunk.batch,
+            )
+            for chunk in chunks
+        ],
+    )
