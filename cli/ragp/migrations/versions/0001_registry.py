@@ -9,7 +9,7 @@ depends_on = None
 
 UPGRADE = """
 CREATE TABLE installation (
-    only boolean PRIMARY KEY DEFAULT true CHECK (only),
+    single boolean PRIMARY KEY DEFAULT true CHECK (single),
     id uuid NOT NULL DEFAULT gen_random_uuid(),
     active_space text NOT NULL,
     -- written by the ingest service at start; decides whether the same bytes are still unchanged

@@ -155,15 +155,22 @@ class PurgeDocument(Message):
     """Command: remove points and objects that the registry no longer vouches for.
 
     ``generations`` names the generations to purge; empty means the whole, tombstoned document.
+    Without a document, every point of the index that the registry does not vouch for.
     The registry is asked again before anything is removed.
     """
 
     subject: ClassVar[str] = "index.delete"
     stream: ClassVar[str | None] = "INDEX"
 
-    tenant: TenantId
-    document_id: str
+    tenant: TenantId | None
+    document_id: str | None
     generations: tuple[int, ...] = ()
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> Self:
+        if (self.tenant is None) != (self.document_id is None):
+            raise ValueError("tenant and document_id are given together, or neither")
+        return self
 
 
 class DocumentEvent(Message):

@@ -365,7 +365,7 @@ async def _reject(connection: "Connection", document: DocumentRef) -> None:
         """
         UPDATE documents
         SET latest_generation = $2, title = $3, metadata = $4, acl = $5, order_ns = $6, order_seq = $7,
-            acl_version = acl_version + 1, updated_at = clock_timestamp()
+            acl_version = acl_version + (acl <> $5 OR metadata <> $4)::int, updated_at = clock_timestamp()
         WHERE id = $1
         """,
         document.document_id,

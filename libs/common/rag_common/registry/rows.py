@@ -209,4 +209,3 @@ class PurgePlan:
     whole: bool
     generations: tuple[int, ...]
     upload_ids: tuple[str, ...]
-    keep_generations: tuple[int, ...] = ()
