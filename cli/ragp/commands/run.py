@@ -1,0 +1,137 @@
+"""``ragp up`` and ``ragp down``: the embedded stack's life."""
+
+import asyncio
+import contextlib
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import psutil
+import typer
+
+from ragp.console import err, report
+from ragp.errors import StackError
+from ragp.options import DataDir, settings_from
+from ragp.stack import DEFAULT_PORT, Stack
+from ragp.stack.orphans import end_orphans
+from ragp.stack.process import SupervisedProcess, last_lines
+from ragp.stack.state import DataDirectory, RunRecord
+
+_START_SECONDS = 300.0
+_STOP_SECONDS = 120.0
+_POLL_SECONDS = 0.1
+
+Port = Annotated[int, typer.Option(help="Port of the API; 0 takes a free one.", min=0, max=65535)]
+Detach = Annotated[
+    bool, typer.Option("--detach", "-d", help="Return when all is ready; go on in the background.")
+]
+
+
+def up(data_dir: DataDir = None, port: Port = DEFAULT_PORT, detach: Detach = False) -> None:
+    """Run the platform on this machine: nats-server, PostgreSQL and the five services."""
+    directory = settings_from(data_dir=data_dir).data_dir
+    if detach:
+        start_detached(directory, port)
+    else:
+        asyncio.run(_run_until_signal(directory, port))
+
+
+def down(data_dir: DataDir = None) -> None:
+    """Stop the running platform; everything stays in the data directory."""
+    directory = DataDirectory(settings_from(data_dir=data_dir).data_dir)
+    if stop_running(directory):
+        report("stopped")
+    elif orphans := end_orphans(directory):
+        report(f"the supervisor had died; ended what it left behind: {', '.join(orphans)}")
+    else:
+        report(f"nothing is running on {directory.root}")
+
+
+async def _run_until_signal(data_dir: Path, port: int) -> None:
+    asked_to_stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, asked_to_stop.set)
+    stack = Stack(data_dir, port=port, listener=_report_change)
+    starting = asyncio.create_task(stack.start())
+    stopping = asyncio.create_task(asked_to_stop.wait())
+    await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        starting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await starting
+        return
+    try:
+        await starting
+        report(f"[green]ready[/green] at {stack.url} (state in {stack.directory.root}; Ctrl-C stops it)")
+        await stopping
+        report("stopping")
+    finally:
+        stopping.cancel()
+        await stack.stop()
+
+
+def _report_change(process: SupervisedProcess) -> None:
+    record = process.record()
+    colour = {"ready": "green", "backing-off": "red"}.get(record.state, "dim")
+    restarts = f", restarts {record.restarts}" if record.restarts else ""
+    where = f" pid {record.pid}, port {record.port}" if record.pid else ""
+    report(f"{record.name:<10}[{colour}]{record.state}[/{colour}]{where}{restarts}")
+
+
+def start_detached(data_dir: Path, port: int) -> RunRecord:
+    """Start a supervisor in a session of its own and wait until all is ready.
+
+    :raises StackError: it does not become ready; nothing is left running then.
+    """
+    directory = DataDirectory(data_dir)
+    directory.create()
+    log = directory.log("supervisor")
+    command = [sys.executable, "-m", "ragp", "up", "--data-dir", str(directory.root), "--port", str(port)]
+    with open(log, "ab") as output:
+        log_start = log.stat().st_size
+        supervisor = subprocess.Popen(  # noqa: S603 - our own interpreter
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, cwd="/"
+        )
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        record = RunRecord.load(directory)
+        if record is not None and record.pid == supervisor.pid and record.ready:
+            report(f"[green]ready[/green] at {record.url} (state in {directory.root}; `ragp down` stops it)")
+            return record
+        if supervisor.poll() is not None:
+            raise StackError(_new_text(log, log_start) or last_lines(log))
+        time.sleep(_POLL_SECONDS)
+    supervisor.terminate()
+    raise StackError(f"not ready after {_START_SECONDS:.0f} s; see {log}")
+
+
+def stop_running(directory: DataDirectory) -> bool:
+    """Ask the supervisor to stop and wait until all is gone; ``False`` when none runs.
+
+    :raises StackError: it does not stop.
+    """
+    record = RunRecord.of_running(directory)
+    supervisor = record.supervisor() if record is not None else None
+    if record is None or supervisor is None:
+        return False
+    with contextlib.suppress(psutil.NoSuchProcess):
+        supervisor.terminate()
+    try:
+        supervisor.wait(_STOP_SECONDS)
+    except psutil.TimeoutExpired as error:
+        err.print("the supervisor does not stop: killing it")
+        supervisor.kill()
+        supervisor.wait(5)
+        end_orphans(directory)
+        raise StackError("the stack had to be killed", cure=f"see {directory.log('supervisor')}") from error
+    return True
+
+
+def _new_text(log: Path, start: int) -> str:
+    with open(log, "rb") as file:
+        file.seek(start)
+        return file.read().decode(errors="replace").strip()

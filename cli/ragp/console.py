@@ -1,0 +1,31 @@
+"""The two consoles: results go to standard output, everything else to standard error."""
+
+import time
+
+from rich.console import Console
+from rich.markup import escape
+
+from ragp.errors import CommandError
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def report_error(error: CommandError) -> None:
+    err.print(f"[red]error:[/red] {escape(error.message)}")
+    if error.cure is not None:
+        err.print(f"[yellow]try:[/yellow]   {escape(error.cure)}")
+
+
+def report(message: str) -> None:
+    """One line of progress with the time of day, on standard error."""
+    err.print(f"[dim]{time.strftime('%H:%M:%S')}[/dim] {message}")
+
+
+def human_bytes(count: float) -> str:
+    """1536 → ``1.5 KiB``."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"

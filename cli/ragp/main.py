@@ -1,0 +1,33 @@
+"""``ragp``: run and operate the platform from a terminal."""
+
+import sys
+from typing import Any
+
+import typer
+
+from ragp.commands import provision, run
+from ragp.console import report_error
+from ragp.errors import CommandError
+
+
+class CommandLine(typer.Typer):
+    """A :class:`CommandError` ends a command with its message and its cure, not with a traceback."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().__call__(*args, **kwargs)
+        except CommandError as error:
+            report_error(error)
+            sys.exit(1)
+
+
+app = CommandLine(
+    help="Run and operate a RAG platform.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("up")(run.up)
+app.command("down")(run.down)
+app.command("provision")(provision.provision)
+app.command("migrate")(provision.migrate)

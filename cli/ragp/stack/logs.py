@@ -1,0 +1,35 @@
+"""Bounded logs: every process appends to a file; the supervisor keeps the files small."""
+
+import os
+import shutil
+from pathlib import Path
+
+MAX_LOG_BYTES = 10 * 1024 * 1024
+KEPT_LOGS = 3
+
+
+def rotate(log: Path, *, max_bytes: int = MAX_LOG_BYTES, kept: int = KEPT_LOGS) -> bool:
+    """Move the content of a log that has outgrown ``max_bytes`` to ``NAME.1``; ``True`` when moved.
+
+    The file itself is emptied, not renamed: its writer holds it open for appending. Lines written
+    between the copy and the emptying are lost. Of a huge log only the end is copied.
+    """
+    try:
+        size = log.stat().st_size
+    except FileNotFoundError:
+        return False
+    if size <= max_bytes:
+        return False
+    for number in range(kept - 1, 0, -1):
+        older = _numbered(log, number)
+        if older.exists():
+            os.replace(older, _numbered(log, number + 1))
+    with open(log, "rb") as source, open(_numbered(log, 1), "wb") as copy:
+        source.seek(size - max_bytes)
+        shutil.copyfileobj(source, copy)
+    os.truncate(log, 0)
+    return True
+
+
+def _numbered(log: Path, number: int) -> Path:
+    return log.with_name(f"{log.name}.{number}")

@@ -1,0 +1,2 @@
+def permissions(role: str) -> dict[str, object]:
+    return {"publish": {"allow": [">"]}, "subscribe": {"allow": [">"]}}

@@ -1,0 +1,270 @@
+"""The embedded stack as one object: start it, use it, stop it."""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import sys
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+import psutil
+
+from ragp.errors import StackError
+from ragp.stack.logs import rotate
+from ragp.stack.nats import EmbeddedNats, NatsUser
+from ragp.stack.orphans import end_orphans
+from ragp.stack.postgres import EmbeddedPostgres
+from ragp.stack.process import ProcessSpec, SupervisedProcess
+from ragp.stack.services import service_specs
+from ragp.stack.state import (
+    LOOPBACK,
+    DataDirectory,
+    RunRecord,
+    StackState,
+    free_port,
+    port_is_free,
+    write_private,
+)
+
+DEFAULT_PORT = 8080
+_PREPARE_SECONDS = 120.0
+_HOUSEKEEPING_SECONDS = 2.0
+
+Listener = Callable[[SupervisedProcess], None]
+
+
+class Stack:
+    """nats-server, PostgreSQL and the five services, supervised by this process.
+
+    ::
+
+        async with Stack(tmp_path, port=0) as stack:
+            httpx.get(stack.url + "/v1/collections", headers={"Authorization": f"Bearer {stack.api_key}"})
+
+    ``port`` is the gateway's; 0 takes a free one. ``environment`` is given to every service;
+    ``only`` starts just these services. ``listener`` is called at every change of a process.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        port: int = DEFAULT_PORT,
+        environment: Mapping[str, str] | None = None,
+        only: tuple[str, ...] | None = None,
+        listener: Listener | None = None,
+    ) -> None:
+        self.directory = DataDirectory(data_dir)
+        self._port = port
+        self._environment = dict(environment or {})
+        self._only = only
+        self._listener = listener
+        self._processes: dict[str, SupervisedProcess] = {}
+        self._lock: IO[str] | None = None
+        self._housekeeping: asyncio.Task[None] | None = None
+        self._started_at = time.time()
+        self._ready = False
+        self._nats: EmbeddedNats | None = None
+        self._postgres: EmbeddedPostgres | None = None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    @property
+    def url(self) -> str:
+        """Of the gateway."""
+        return f"http://{LOOPBACK}:{self._port}"
+
+    @property
+    def api_key(self) -> str:
+        """The bootstrap API key. :raises StackError: the gateway has not started yet."""
+        key = self.directory.api_key()
+        if key is None:
+            raise StackError("there is no API key yet: the gateway creates it when it starts")
+        return key
+
+    @property
+    def nats_url(self) -> str:
+        return self._running_nats.url
+
+    def nats_user(self, role: str) -> NatsUser:
+        """Credentials of ``operator``, ``producer`` (of the tenant ``default``) or a service."""
+        return self._running_nats.user(role)
+
+    @property
+    def database_url(self) -> str:
+        if self._postgres is None:
+            raise StackError("the stack is not started")
+        return self._postgres.database_url
+
+    def process(self, name: str) -> SupervisedProcess:
+        """``nats``, ``postgres`` or a service. :raises KeyError: it is not part of this stack."""
+        return self._processes[name]
+
+    @property
+    def processes(self) -> tuple[SupervisedProcess, ...]:
+        return tuple(self._processes.values())
+
+    async def start(self) -> None:
+        """Start everything and wait until all is ready.
+
+        :raises StackError: another supervisor runs, the port is taken, or a process does not start;
+            nothing is left running then.
+        """
+        self.directory.create()
+        self._acquire_lock()
+        try:
+            end_orphans(self.directory)
+            state = StackState.load(self.directory)
+            self._take_port()
+            self._nats = EmbeddedNats(self.directory, state)
+            self._postgres = EmbeddedPostgres(self.directory, state)
+            services = service_specs(self.directory, state, self._nats, self._postgres, self._port)
+            state.save(self.directory)
+            await self._start_stores()
+            await self._start_services(services)
+        except BaseException:
+            await self.stop()
+            raise
+        self._ready = True
+        self._write_record()
+
+    async def stop(self) -> None:
+        """Drain and stop in reverse order; leaves no process behind."""
+        self._ready = False
+        if self._housekeeping is not None:
+            self._housekeeping.cancel()
+            self._housekeeping = None
+        stores = [self._processes[name] for name in ("nats", "postgres") if name in self._processes]
+        services = [process for process in self._processes.values() if process not in stores]
+        gateway = self._processes.get("gateway")
+        if gateway is not None:
+            # First the entrance: what comes after it can then finish what it has.
+            await gateway.stop()
+        await asyncio.gather(*(process.stop() for process in services))
+        await asyncio.gather(*(process.stop() for process in stores))
+        self._processes.clear()
+        if self._postgres is not None:
+            self._postgres.close()
+        self._release_lock()
+
+    async def _start_stores(self) -> None:
+        nats, postgres = self._running_nats, self._postgres
+        assert postgres is not None  # noqa: S101 - start() has just set it
+        nats_process = self._add(replace(nats.spec(), after_restart=self._provision))
+        self._housekeeping = asyncio.create_task(self._keep_house())
+        await _together(nats_process.start(), postgres.prepare())
+        await self._add(postgres.spec()).start()
+        await _together(self._provision(), self._command("migrate"))
+
+    async def _start_services(self, specs: list[ProcessSpec]) -> None:
+        chosen = [spec for spec in specs if self._only is None or spec.name in self._only]
+        await _together(
+            *(
+                self._add(replace(spec, environment={**spec.environment, **self._environment})).start()
+                for spec in chosen
+            )
+        )
+
+    def _add(self, spec: ProcessSpec) -> SupervisedProcess:
+        process = self._processes[spec.name] = SupervisedProcess(spec, self._process_changed)
+        return process
+
+    def _process_changed(self, process: SupervisedProcess) -> None:
+        self._write_record()
+        if self._listener is not None:
+            self._listener(process)
+
+    async def _provision(self) -> None:
+        """Also after a crash of nats-server, which forgets the streams that it holds in memory."""
+        await self._command("provision")
+
+    async def _command(self, name: str) -> None:
+        """Run ``ragp NAME`` in a process of its own: its drivers stay out of the supervisor's memory."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "ragp", name, "--data-dir", str(self.directory.root),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        try:
+            output, _ = await asyncio.wait_for(process.communicate(), _PREPARE_SECONDS)
+        except BaseException:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            raise
+        if process.returncode != 0:
+            raise StackError(f"`ragp {name}` failed:\n{output.decode(errors='replace').strip()}")
+
+    async def _keep_house(self) -> None:
+        while True:
+            await asyncio.sleep(_HOUSEKEEPING_SECONDS)
+            for name in ("supervisor", *self._processes):
+                rotate(self.directory.log(name))
+
+    def _take_port(self) -> None:
+        if self._port == 0:
+            self._port = free_port()
+        elif not port_is_free(self._port):
+            raise StackError(
+                f"port {self._port} is taken by another program",
+                cure="choose another one: ragp up --port 8081",
+            )
+
+    def _acquire_lock(self) -> None:
+        lock = open(self.directory.lock_file, "a")  # noqa: SIM115 - held until _release_lock
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            lock.close()
+            raise StackError(
+                f"a stack is already running on {self.directory.root}",
+                cure="`ragp status` shows it, `ragp down` stops it",
+            ) from error
+        self._lock = lock
+
+    def _release_lock(self) -> None:
+        if self._lock is not None:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.directory.run_file)
+            self._lock.close()
+            self._lock = None
+
+    @property
+    def _running_nats(self) -> EmbeddedNats:
+        if self._nats is None:
+            raise StackError("the stack is not started")
+        return self._nats
+
+    def _write_record(self) -> None:
+        own = psutil.Process()
+        record = RunRecord(
+            pid=own.pid,
+            created=own.create_time(),
+            started_at=self._started_at,
+            ready=self._ready,
+            url=self.url,
+            processes=tuple(process.record() for process in self._processes.values()),
+        )
+        write_private(self.directory.run_file, record.model_dump_json(indent=2))
+
+
+async def _together(*steps: Coroutine[Any, Any, None]) -> None:
+    """Run at the same time; the first failure cancels the others and is raised."""
+    tasks = [asyncio.create_task(step) for step in steps]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,69 @@
+"""Where a command finds its gateway, NATS and PostgreSQL: as told, else in the embedded stack."""
+
+from dataclasses import dataclass
+
+from ragp.errors import CommandError, StackError
+from ragp.settings import CliSettings
+from ragp.stack.state import LOOPBACK, DataDirectory, RunRecord, StackState
+
+
+@dataclass(frozen=True)
+class Gateway:
+    url: str
+    api_key: str
+
+
+@dataclass(frozen=True)
+class Nats:
+    url: str
+    user: str | None
+    password: str | None
+
+
+def running_stack(settings: CliSettings) -> RunRecord:
+    """:raises StackError: no stack runs on this data directory."""
+    directory = DataDirectory(settings.data_dir)
+    record = RunRecord.of_running(directory)
+    if record is None:
+        raise StackError(f"no stack is running on {directory.root}", cure="start it: ragp up --detach")
+    return record
+
+
+def find_gateway(settings: CliSettings) -> Gateway:
+    """:raises CommandError: no stack runs and no URL is given, or there is no API key."""
+    url = settings.url or running_stack(settings).url
+    if settings.api_key is not None:
+        key: str | None = settings.api_key.get_secret_value()
+    else:
+        key = DataDirectory(settings.data_dir).api_key()
+    if key is None:
+        raise CommandError("no API key", cure="pass --api-key or set RAGP_API_KEY")
+    return Gateway(url.rstrip("/"), key)
+
+
+def find_nats(settings: CliSettings, role: str) -> Nats:
+    """The NATS of the settings, or that of the data directory with the credentials of ``role``.
+
+    :raises StackError: neither is known.
+    """
+    if settings.nats_url is not None:
+        password = settings.nats_password.get_secret_value() if settings.nats_password else None
+        return Nats(settings.nats_url, settings.nats_user, password)
+    state = _embedded_state(settings, "nats")
+    return Nats(f"nats://{LOOPBACK}:{state.ports['nats']}", role, state.secrets[f"nats-{role}"])
+
+
+def find_database(settings: CliSettings) -> str:
+    """URL of PostgreSQL. :raises StackError: it is not known."""
+    if settings.database_url is not None:
+        return settings.database_url.get_secret_value()
+    state = _embedded_state(settings, "postgres")
+    return f"postgresql://rag:{state.secrets['postgres']}@{LOOPBACK}:{state.ports['postgres']}/rag"
+
+
+def _embedded_state(settings: CliSettings, process: str) -> StackState:
+    directory = DataDirectory(settings.data_dir)
+    state = StackState.load(directory)
+    if process not in state.ports:
+        raise StackError(f"no stack has ever run on {directory.root}", cure="start one: ragp up --detach")
+    return state
