@@ -205,7 +205,7 @@ class DeadLetter(Message):
     original_stream: str
     original_sequence: int
     original_time: datetime
-    headers: dict[str, str] = {}
+    headers: dict[str, str] = Field(default_factory=dict)
     body: str
     """The job's bytes in base64."""
     document: DocumentRef | None = None

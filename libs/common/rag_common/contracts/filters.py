@@ -10,7 +10,8 @@ from rag_common.contracts.base import Value
 MAX_FILTER_DEPTH = 8
 MAX_FILTER_CONDITIONS = 64
 
-FieldPath = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z_][A-Za-z0-9_-]*){0,7}$")]
+_KEY = "[A-Za-z_][A-Za-z0-9_-]*"
+FieldPath = Annotated[str, StringConstraints(pattern=rf"^{_KEY}(\.{_KEY}){{0,7}}$", max_length=200)]
 """A key of the metadata object; nested keys are joined with dots."""
 Scalar = bool | int | str
 """Floats are compared by ``range``: equality of floats is not supported by the index."""

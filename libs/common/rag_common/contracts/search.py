@@ -55,7 +55,7 @@ class Passage(Value):
     score: float
     ranks: dict[Leg, int]
     """Rank from 1 in each leg that proposed the passage."""
-    metadata: dict[str, JsonValue] = {}
+    metadata: dict[str, JsonValue] = Field(default_factory=dict)
 
 
 class PassagesFound(Message):
@@ -71,7 +71,7 @@ class PassagesFound(Message):
     degraded: bool = False
     reason: str | None = None
     """Why the answer is degraded."""
-    timings_ms: dict[str, float] = {}
+    timings_ms: dict[str, float] = Field(default_factory=dict)
     """Milliseconds per stage: ``queue``, ``encode``, ``index``, ``registry``."""
 
 
