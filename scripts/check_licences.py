@@ -11,11 +11,30 @@ from collections.abc import Mapping
 from importlib.metadata import Distribution
 from typing import NamedTuple
 
-from scripts.dependencies import NotInstalled, required
+from scripts.dependencies import NotInstalledError, required
 
 ALLOWED = frozenset(
-    "0BSD Apache-2.0 BSD-2-Clause BSD-3-Clause BSL-1.0 CC0-1.0 CNRI-Python HPND ISC MIT MIT-0 MIT-CMU MPL-2.0 "
-    "PSF-2.0 PostgreSQL Python-2.0 Unicode-3.0 Unlicense Zlib".split()
+    (
+        "0BSD",
+        "Apache-2.0",
+        "BSD-2-Clause",
+        "BSD-3-Clause",
+        "BSL-1.0",
+        "CC0-1.0",
+        "CNRI-Python",
+        "HPND",
+        "ISC",
+        "MIT",
+        "MIT-0",
+        "MIT-CMU",
+        "MPL-2.0",
+        "PSF-2.0",
+        "PostgreSQL",
+        "Python-2.0",
+        "Unicode-3.0",
+        "Unlicense",
+        "Zlib",
+    )
 )
 """Permissive licences, and MPL-2.0: its conditions end at the file, and we change none of its files."""
 
@@ -117,17 +136,17 @@ def _term(tokens: list[str]) -> bool:
 
 
 def declared(package: Distribution) -> str | None:
-    """The SPDX expression that the package's metadata amounts to; ``None`` when it declares nothing usable."""
+    """The SPDX expression that the package's metadata amounts to; ``None``: it declares nothing usable."""
     metadata = package.metadata
-    if expression := metadata.get("License-Expression"):
-        return expression
+    if "License-Expression" in metadata:
+        return metadata["License-Expression"]
     classifiers = [line.split(" :: ") for line in metadata.get_all("Classifier", [])]
     names = [
         parts[-1] for parts in classifiers if parts[0] == "License" and parts[-1] not in VAGUE_CLASSIFIERS
     ]
     if names:
         return " AND ".join(CLASSIFIERS.get(name) or _reference(name) for name in names)
-    text = (metadata.get("License") or "").strip()
+    text = metadata["License"].strip() if "License" in metadata else ""
     if not text or "\n" in text:
         return None
     return SPELLINGS.get(text.lower(), text)
@@ -174,7 +193,7 @@ def _check_one(name: str, package: Distribution) -> Finding | None:
 def main() -> int:
     try:
         packages = required()
-    except NotInstalled as error:
+    except NotInstalledError as error:
         print(f"licences: {error}", file=sys.stderr)
         return 1
     findings = check(packages)

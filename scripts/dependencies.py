@@ -4,12 +4,12 @@ from collections.abc import Iterable
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 
 from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
+from packaging.utils import NormalizedName, canonicalize_name
 
 OURS = "rag-platform"
 
 
-class NotInstalled(Exception):
+class NotInstalledError(Exception):
     """A required distribution is missing."""
 
 
@@ -18,11 +18,11 @@ def required(name: str = OURS, extras: Iterable[str] = ("dev",)) -> dict[str, Di
 
     ``name`` itself is left out.
 
-    :raises NotInstalled: a requirement is not installed.
+    :raises NotInstalledError: a requirement is not installed.
     """
     found: dict[str, Distribution] = {}
-    seen: set[tuple[str, str]] = set()
-    queue = [(canonicalize_name(name), extra) for extra in ("", *extras)]
+    seen: set[tuple[NormalizedName, str]] = set()
+    queue: list[tuple[NormalizedName, str]] = [(canonicalize_name(name), extra) for extra in ("", *extras)]
     while queue:
         wanted = queue.pop()
         if wanted in seen:
@@ -32,13 +32,13 @@ def required(name: str = OURS, extras: Iterable[str] = ("dev",)) -> dict[str, Di
         try:
             found[package] = distribution(package)
         except PackageNotFoundError as error:
-            raise NotInstalled(f"{package} is required but not installed; run: make setup") from error
+            raise NotInstalledError(f"{package} is required but not installed; run: make setup") from error
         queue.extend(_requirements(found[package], extra))
     del found[canonicalize_name(name)]
     return dict(sorted(found.items()))
 
 
-def _requirements(package: Distribution, extra: str) -> Iterable[tuple[str, str]]:
+def _requirements(package: Distribution, extra: str) -> Iterable[tuple[NormalizedName, str]]:
     for line in package.requires or ():
         requirement = Requirement(line)
         if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):

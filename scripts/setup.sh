@@ -78,10 +78,12 @@ if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
 fi
 rm -f "$stamp"
 
+# A terminal sees the progress of the downloads; a log sees only errors.
+if [ -t 1 ]; then quiet=; else quiet=-qq; fi
 pip() { "$venv/bin/python" -m pip --disable-pip-version-check --no-input "$@"; }
 say "installing torch${TORCH_INDEX:+ from $TORCH_INDEX}"
-pip install -q -c constraints.txt ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} torch
+pip install $quiet -c constraints.txt ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} torch
 say "installing the platform and its tools"
-pip install -q -c constraints.txt -e '.[dev]'
+pip install $quiet -c constraints.txt -e '.[dev]'
 fingerprint >"$stamp"
 say "done; commands are in $venv/bin"
