@@ -131,7 +131,8 @@ def _term(tokens: list[str]) -> bool:
     allowed = head in ALLOWED
     if tokens and tokens[0] == "WITH":
         tokens.pop(0)
-        allowed = allowed and bool(tokens) and tokens.pop(0) in ALLOWED_EXCEPTIONS
+        exception = tokens.pop(0) if tokens else ""
+        allowed = allowed and exception in ALLOWED_EXCEPTIONS
     return allowed
 
 
