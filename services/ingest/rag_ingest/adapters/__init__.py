@@ -1,0 +1,1 @@
+"""One module per technology, conforming to the Protocols of the domain."""

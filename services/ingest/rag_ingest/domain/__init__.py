@@ -1,0 +1,1 @@
+"""Documents and chunks: what parsing and splitting mean, without any technology."""

@@ -1,0 +1,131 @@
+"""What a parser makes of a file, and what a splitter makes of that."""
+
+from bisect import bisect_left
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from rag_common.errors import BadDocument
+
+# Formatting characters that show nothing by themselves: BOM, zero-width and joining characters, soft hyphen.
+_INVISIBLE = "\ufeff\u200b\u200c\u200d\u2060\u00ad"
+_BLANK = str.maketrans("", "", _INVISIBLE)
+
+
+class Page(NamedTuple):
+    """A page, numbered from 1, and its span in the document's text; ``end`` is exclusive."""
+
+    no: int
+    start: int
+    end: int
+
+
+class Heading(NamedTuple):
+    """A heading's span in the document's text with its markup, its level (1-6) and its words."""
+
+    start: int
+    end: int
+    level: int
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedDocument:
+    """The text of a document and the places in it. Offsets count Unicode code points.
+
+    ``pages`` is empty for formats without pages; spans are ascending and do not overlap.
+    The text holds no NUL, which PostgreSQL cannot store.
+    """
+
+    text: str
+    media_type: str
+    pages: tuple[Page, ...] = ()
+    headings: tuple[Heading, ...] = ()
+    title: str | None = None
+    warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if "\x00" in self.text:
+            raise ValueError("the text of a document must not hold NUL characters")
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of a document: ``parsed.text[chunk.start:chunk.end] == chunk.text``, always."""
+
+    no: int
+    """From 0, without gaps, in the order of the text."""
+    text: str
+    page: int | None
+    start: int
+    end: int
+    heading: tuple[str, ...]
+    """Titles from the outermost heading to the one that the chunk stands under."""
+
+
+class Source(NamedTuple):
+    """A file to parse and what its sender says that it is."""
+
+    path: Path
+    file_name: str | None
+    media_type: str | None
+
+
+class Parser(Protocol):
+    """Reads one file."""
+
+    async def parse(self, source: Source) -> ParsedDocument:
+        """:raises BadDocument: the file cannot be read; the code and message say why."""
+
+
+class HeadingPaths:
+    """Answers under which headings a chunk stands."""
+
+    def __init__(self, headings: tuple[Heading, ...]) -> None:
+        self._headings = headings
+        self._starts = [heading.start for heading in headings]
+        self._paths: list[tuple[str, ...]] = [()]
+        enclosing: list[Heading] = []
+        for heading in headings:
+            while enclosing and enclosing[-1].level >= heading.level:
+                enclosing.pop()
+            enclosing.append(heading)
+            self._paths.append(tuple(each.title for each in enclosing))
+
+    def of(self, text: str, start: int, end: int) -> tuple[str, ...]:
+        """The path of ``text[start:end]``: that of its first words which are not a heading themselves."""
+        index = bisect_left(self._starts, start)
+        position = start
+        while index < len(self._starts) and self._starts[index] < end:
+            if not is_blank(text[position : self._starts[index]]):
+                break
+            position = self._headings[index].end
+            index += 1
+        return self._paths[index]
+
+
+def is_blank(text: str) -> bool:
+    """Whether nothing of the text can be seen."""
+    return not text or text.isspace() or not text.translate(_BLANK).strip()
+
+
+def require_text(parsed: ParsedDocument, *, limit: int) -> ParsedDocument:
+    """The same document.
+
+    :raises BadDocument: ``no_text``, or ``too_much_text`` above ``limit`` characters.
+    """
+    if is_blank(parsed.text):
+        hint = " A scanned document needs text recognition first." if parsed.pages else ""
+        raise BadDocument(f"No text was found in the file.{hint}", code="no_text")
+    if len(parsed.text) > limit:
+        raise too_much_text(limit)
+    return parsed
+
+
+def too_much_text(limit: int) -> BadDocument:
+    """The error for a document with more than ``limit`` characters."""
+    return BadDocument(
+        f"The file holds more than {limit:,} characters of text, the most that is accepted."
+        " Split it into several files.",
+        code="too_much_text",
+    )

@@ -1,0 +1,120 @@
+"""Which format a file has: by its content first, by its name and declared type second."""
+
+import re
+from pathlib import PurePosixPath
+from typing import Literal
+
+from rag_common.errors import BadDocument
+
+Format = Literal["text", "markdown", "html", "pdf", "docx"]
+
+MEDIA_TYPES: dict[Format, str] = {
+    "text": "text/plain",
+    "markdown": "text/markdown",
+    "html": "text/html",
+    "pdf": "application/pdf",
+    "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+}
+SUPPORTED = "plain text, Markdown, HTML, PDF and DOCX"
+HEAD_BYTES = 4096
+"""How much of a file's beginning :func:`detect_format` wants to see."""
+
+_EXTENSIONS: dict[str, Format] = {
+    ".txt": "text",
+    ".text": "text",
+    ".md": "markdown",
+    ".markdown": "markdown",
+    ".html": "html",
+    ".htm": "html",
+    ".xhtml": "html",
+    ".pdf": "pdf",
+    ".docx": "docx",
+}
+_DECLARED: dict[str, Format] = {media_type: name for name, media_type in MEDIA_TYPES.items()}
+_DECLARED |= {"text/x-markdown": "markdown", "application/xhtml+xml": "html"}
+
+_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_FOREIGN: tuple[tuple[bytes, str], ...] = (
+    (b"{\\rtf", "an RTF document"),
+    (b"\x89PNG\r\n", "a PNG image"),
+    (b"\xff\xd8\xff", "a JPEG image"),
+    (b"GIF8", "a GIF image"),
+    (b"II*\x00", "a TIFF image"),
+    (b"MM\x00*", "a TIFF image"),
+    (b"RIFF", "a RIFF media file"),
+    (b"OggS", "an Ogg media file"),
+    (b"ID3", "an MP3 file"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"BZh", "a bzip2 archive"),
+    (b"\xfd7zXZ\x00", "an xz archive"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
+    (b"Rar!\x1a\x07", "a RAR archive"),
+    (b"\x28\xb5\x2f\xfd", "a Zstandard archive"),
+    (b"\x7fELF", "a program"),
+    (b"MZ\x90", "a program"),
+    (b"SQLite format 3\x00", "an SQLite database"),
+    (b"%!PS", "a PostScript file"),
+)
+_HTML = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]{0,200}\?>\s*)?<(?:!doctype\s+html|html)[\s>]", re.I)
+
+
+def unsupported(found: str) -> BadDocument:
+    """The error for a file that was recognised and cannot be read."""
+    return BadDocument(f"The file is {found}; {SUPPORTED} can be read.", code="unsupported_format")
+
+
+def detect_format(head: bytes, *, file_name: str | None, media_type: str | None) -> Format:
+    """The format of a file that begins with ``head``.
+
+    A ZIP archive counts as DOCX: what is inside is seen when it is opened.
+
+    :raises BadDocument: ``unsupported_format``, ``password_protected`` or ``damaged_file``.
+    """
+    declared = declared_format(file_name, media_type)
+    if head.startswith(b"%PDF-") or (b"%PDF-" in head[:1024] and declared == "pdf"):
+        return "pdf"
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return "docx"
+    if head.startswith(_OLE):
+        raise _office_container(file_name)
+    for magic, found in _FOREIGN:
+        if head.startswith(magic) and not (magic.isalnum() and looks_like_text(head)):
+            raise unsupported(found)
+    if _HTML.match(head):
+        return "html"
+    if declared in ("pdf", "docx"):
+        if looks_like_text(head):
+            return "text"
+        raise BadDocument(
+            f"The file is called {declared.upper()}, but its content is not; it may be damaged.",
+            code="damaged_file",
+        )
+    return declared or "text"
+
+
+def declared_format(file_name: str | None, media_type: str | None) -> Format | None:
+    """What the name says, or else the media type; ``None`` where neither is known."""
+    extension = PurePosixPath(file_name or "").suffix.lower()
+    if extension in _EXTENSIONS:
+        return _EXTENSIONS[extension]
+    return _DECLARED.get((media_type or "").partition(";")[0].strip().lower())
+
+
+_CONTROLS = bytes(sorted((set(range(32)) - {*b"\t\n\v\f\r\b\x1b"}) | {127}))
+CONTROL_SHARE = 0.02
+"""Text holds next to no control characters; random bytes hold about 10%."""
+
+
+def looks_like_text(data: bytes) -> bool:
+    """No NUL byte, and at most ``CONTROL_SHARE`` of the bytes are control characters."""
+    controls = len(data) - len(data.translate(None, _CONTROLS))
+    return b"\x00" not in data and controls <= len(data) * CONTROL_SHARE
+
+
+def _office_container(file_name: str | None) -> BadDocument:
+    if (file_name or "").lower().endswith((".docx", ".docm")):
+        return BadDocument(
+            "The document is protected by a password. Remove the password and send it again.",
+            code="password_protected",
+        )
+    return unsupported("a Microsoft Office file of the old binary kind (.doc, .xls, .ppt)")
