@@ -1,0 +1,1 @@
+"""One module per technology; each conforms to a Protocol of the domain."""

@@ -1,0 +1,251 @@
+"""The vector index on a Qdrant server or cluster."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from uuid import UUID
+
+from pydantic import JsonValue
+from qdrant_client import AsyncQdrantClient, models
+from qdrant_client.http.exceptions import ApiException, ResponseHandlingException, UnexpectedResponse
+
+from rag_common.contracts import Leg
+from rag_retriever.adapters.conditions import document_condition, scope_condition
+from rag_retriever.adapters.payloads import (
+    GENERATION_FIELDS,
+    KEY_FIELDS,
+    chunk_key,
+    generation_key,
+    to_object,
+)
+from rag_retriever.adapters.qdrant_dialect import QdrantDialect
+from rag_retriever.domain.fusion import LegHits, fuse
+from rag_retriever.domain.index import (
+    GenerationKey,
+    Hit,
+    IndexFault,
+    IndexRefused,
+    IndexUnavailable,
+    Point,
+    SearchSpec,
+    SparseVector,
+)
+
+SCROLL_PAGE = 1000
+_STAMP = "installation"
+_DIALECT = QdrantDialect()
+_KEYWORD = models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD)
+_PAYLOAD_INDEXES: dict[str, models.PayloadSchemaParams] = {
+    "tenant": models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, is_tenant=True),
+    "collection_id": _KEYWORD,
+    "acl": _KEYWORD,
+    "document_id": _KEYWORD,
+    "generation": models.IntegerIndexParams(type=models.IntegerIndexType.INTEGER, lookup=True, range=False),
+}
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """What a later try may mend is :class:`IndexUnavailable`: no connection, overload, a 5xx."""
+    try:
+        yield
+    except UnexpectedResponse as error:
+        if error.status_code in (408, 429) or (error.status_code or 500) >= 500:
+            raise IndexUnavailable(f"qdrant answers {error.status_code} {error.reason_phrase}") from error
+        raise IndexFault(f"qdrant refuses the operation: {error}") from error
+    except (ResponseHandlingException, ApiException) as error:
+        raise IndexUnavailable(f"qdrant does not answer: {error}") from error
+
+
+class QdrantIndex:
+    """A :class:`~rag_retriever.domain.index.VectorIndex`; one Qdrant collection ``{prefix}_{space}`` each."""
+
+    def __init__(self, client: AsyncQdrantClient, prefix: str) -> None:
+        """``prefix``: lets several installations share a server."""
+        self._client = client
+        self._prefix = prefix
+        self._seen: set[str] = set()
+
+    async def claim(self, installation_id: str) -> None:
+        name = f"{self._prefix}__{_STAMP}"
+        with _translated():
+            if not await self._client.collection_exists(name):
+                if await self._spaces():
+                    raise IndexRefused(f"the index {self._prefix!r} names no installation, but has spaces")
+                await self._client.create_collection(name, vectors_config={})
+            stamps, _ = await self._client.scroll(name, limit=1, with_payload=True)
+            if not stamps:
+                stamp = models.PointStruct(id=1, vector={}, payload={_STAMP: installation_id})
+                await self._client.upsert(name, [stamp], wait=True)
+                stamps, _ = await self._client.scroll(name, limit=1, with_payload=True)
+        found = (stamps[0].payload or {}).get(_STAMP)
+        if found != installation_id:
+            raise IndexRefused(
+                f"the index {self._prefix!r} belongs to installation {found}, the registry to "
+                f"{installation_id}: one of the two addresses is wrong"
+            )
+
+    async def ensure_space(self, space: str, dimension: int) -> None:
+        name = self._name(space)
+        with _translated():
+            if not await self._client.collection_exists(name):
+                await self._create(name, dimension)
+            # also for a collection that exists: its creator may have been killed before the indexes
+            for field, schema in _PAYLOAD_INDEXES.items():
+                await self._client.create_payload_index(name, field, schema, wait=True)
+            info = await self._client.get_collection(name)
+        vectors = info.config.params.vectors
+        found = vectors["dense"].size if isinstance(vectors, dict) and "dense" in vectors else None
+        if found != dimension:
+            raise IndexRefused(f"the space {space!r} has vectors of dimension {found}, not {dimension}")
+
+    async def _create(self, name: str, dimension: int) -> None:
+        try:
+            await self._client.create_collection(
+                name,
+                vectors_config={
+                    "dense": models.VectorParams(size=dimension, distance=models.Distance.COSINE)
+                },
+                sparse_vectors_config={"sparse": models.SparseVectorParams(modifier=models.Modifier.IDF)},
+            )
+        except UnexpectedResponse as error:
+            # another retriever was first
+            if error.status_code != 409:
+                raise
+
+    async def spaces(self) -> tuple[str, ...]:
+        with _translated():
+            return await self._spaces()
+
+    async def _spaces(self) -> tuple[str, ...]:
+        start = f"{self._prefix}_"
+        names = [item.name for item in (await self._client.get_collections()).collections]
+        return tuple(
+            sorted(
+                name[len(start) :]
+                for name in names
+                if name.startswith(start) and not name.startswith(start + "_")
+            )
+        )
+
+    async def upsert(self, space: str, points: Sequence[Point]) -> None:
+        with _translated():
+            await self._client.upsert(self._name(space), [_struct(point) for point in points], wait=True)
+
+    async def set_access(
+        self,
+        space: str,
+        generation: GenerationKey,
+        *,
+        collection_id: str,
+        acl: tuple[str, ...],
+        meta: Mapping[str, JsonValue],
+    ) -> None:
+        if not await self._exists(space):
+            return
+        chosen = _document(generation.tenant, generation.document_id, (generation.generation,))
+        payload = {"collection_id": collection_id, "acl": list(acl), "meta": dict(meta)}
+        with _translated():
+            await self._client.set_payload(self._name(space), payload, points=chosen, wait=True)
+
+    async def delete_points(self, space: str, ids: Sequence[UUID]) -> None:
+        if await self._exists(space):
+            with _translated():
+                await self._client.delete(self._name(space), [str(point) for point in ids], wait=True)
+
+    async def delete_document(
+        self, space: str, tenant: str, document_id: str, generations: tuple[int, ...] = ()
+    ) -> None:
+        if await self._exists(space):
+            chosen = models.FilterSelector(filter=_document(tenant, document_id, generations))
+            with _translated():
+                await self._client.delete(self._name(space), chosen, wait=True)
+
+    async def count_document(
+        self, space: str, tenant: str, document_id: str, generations: tuple[int, ...] = ()
+    ) -> int:
+        return await self._count(space, _document(tenant, document_id, generations))
+
+    async def count(self, space: str) -> int:
+        return await self._count(space, None)
+
+    async def _count(self, space: str, chosen: models.Filter | None) -> int:
+        if not await self._exists(space):
+            return 0
+        with _translated():
+            return (await self._client.count(self._name(space), count_filter=chosen, exact=True)).count
+
+    async def generations(self, space: str) -> dict[GenerationKey, int]:
+        counted: Counter[GenerationKey] = Counter()
+        if not await self._exists(space):
+            return {}
+        offset: models.ExtendedPointId | None = None
+        while True:
+            with _translated():
+                records, offset = await self._client.scroll(
+                    self._name(space), limit=SCROLL_PAGE, offset=offset, with_payload=GENERATION_FIELDS
+                )
+            counted.update(generation_key(record.payload) for record in records)
+            if offset is None:
+                return dict(counted)
+
+    async def query_batch(self, specs: Sequence[SearchSpec]) -> list[list[Hit]]:
+        legs: list[dict[Leg, LegHits]] = [{} for _ in specs]
+        by_space: dict[str, list[tuple[int, Leg, models.QueryRequest]]] = {}
+        for position, spec in enumerate(specs):
+            for leg, request in _leg_requests(spec):
+                by_space.setdefault(spec.space, []).append((position, leg, request))
+        for space, entries in by_space.items():
+            if not await self._exists(space):
+                continue
+            requests = [request for _, _, request in entries]
+            with _translated():
+                answers = await self._client.query_batch_points(self._name(space), requests)
+            for (position, leg, _), answer in zip(entries, answers, strict=True):
+                legs[position][leg] = [(chunk_key(point.payload), point.score) for point in answer.points]
+        return [fuse(found, spec.limit) for found, spec in zip(legs, specs, strict=True)]
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def _exists(self, space: str) -> bool:
+        """Asked once per space: a space is never removed while its retrievers run."""
+        if space not in self._seen:
+            with _translated():
+                if not await self._client.collection_exists(self._name(space)):
+                    return False
+            self._seen.add(space)
+        return True
+
+    def _name(self, space: str) -> str:
+        return f"{self._prefix}_{space}"
+
+
+def _struct(point: Point) -> models.PointStruct:
+    return models.PointStruct(
+        id=str(point.id),
+        vector={"dense": point.dense.tolist(), "sparse": _sparse(point.sparse)},
+        payload=to_object(point.payload),
+    )
+
+
+def _sparse(vector: SparseVector) -> models.SparseVector:
+    return models.SparseVector(indices=vector.indices.tolist(), values=vector.values.tolist())
+
+
+def _document(tenant: str, document_id: str, generations: tuple[int, ...]) -> models.Filter:
+    return models.Filter(must=[document_condition(_DIALECT, tenant, document_id, generations)])
+
+
+def _leg_requests(spec: SearchSpec) -> Iterator[tuple[Leg, models.QueryRequest]]:
+    scope = models.Filter(must=[scope_condition(_DIALECT, spec.scope)])
+    if spec.dense is not None:
+        yield "dense", _request(spec.dense.tolist(), "dense", scope, spec.limit)
+    if spec.sparse is not None:
+        yield "sparse", _request(_sparse(spec.sparse), "sparse", scope, spec.limit)
+
+
+def _request(
+    query: list[float] | models.SparseVector, using: str, scope: models.Filter, limit: int
+) -> models.QueryRequest:
+    return models.QueryRequest(query=query, using=using, filter=scope, limit=limit, with_payload=KEY_FIELDS)
