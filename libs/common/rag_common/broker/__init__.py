@@ -1,0 +1,16 @@
+"""The message broker of every service: FastStream over JetStream, with the house rules built in."""
+
+from rag_common.broker.connection import Broker, create_broker
+from rag_common.broker.consuming import consume
+from rag_common.broker.job import Handler, Job
+from rag_common.broker.publishing import DuplicateMessage, Publisher
+
+__all__ = [
+    "Broker",
+    "DuplicateMessage",
+    "Handler",
+    "Job",
+    "Publisher",
+    "consume",
+    "create_broker",
+]

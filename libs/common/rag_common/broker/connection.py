@@ -1,0 +1,115 @@
+"""How a service connects to NATS."""
+
+import asyncio
+import logging
+from types import TracebackType
+from typing import Any
+
+import nats.errors
+from faststream.message import StreamMessage
+from faststream.nats import NatsBroker
+from faststream.security import SASLPlaintext
+from opentelemetry.sdk.trace import TracerProvider
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from rag_common.broker.instrumentation import metric_middleware, trace_middleware
+from rag_common.permissions import inbox_prefix
+from rag_common.settings import ServiceSettings
+from rag_common.telemetry import create_tracer_provider
+from rag_common.topology import Topology
+
+
+class Broker(NatsBroker):
+    """FastStream's broker that knows when it is draining.
+
+    ``metrics`` is the registry behind the service's ``/metrics``; ``inbox`` the prefix of the
+    reply subjects that this connection may subscribe to.
+    """
+
+    def __init__(
+        self,
+        servers: list[str],
+        *,
+        metrics: CollectorRegistry,
+        tracer_provider: TracerProvider,
+        inbox: str,
+        **options: Any,
+    ) -> None:
+        super().__init__(servers, inbox_prefix=inbox, **options)
+        self.metrics = metrics
+        self.tracer_provider = tracer_provider
+        self.inbox = inbox
+        self.draining = asyncio.Event()
+        self.held = Gauge(
+            "rag_jobs_held", "Jobs that wait for a dependency to come back.", ["consumer"], registry=metrics
+        )
+        self.buried = Counter(
+            "rag_jobs_failed", "Jobs that ended in a dead letter.", ["consumer", "code"], registry=metrics
+        )
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is a connection, and it is not being re-established."""
+        return self._connection is not None and self._connection.is_connected
+
+    async def stop(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_val: BaseException | None = None,
+        exc_tb: TracebackType | None = None,
+    ) -> None:
+        """End the holds, let running jobs finish within the graceful timeout, then disconnect."""
+        self.draining.set()
+        connection = self._connection
+        try:
+            await super().stop(exc_type, exc_val, exc_tb)
+        except (nats.errors.Error, TimeoutError):
+            # The server is away: there is nobody to flush the last acks to.
+            if connection is not None:
+                await connection.close()
+            self._connection = None
+            self.config.disconnect()
+
+
+def create_broker(
+    settings: ServiceSettings, service: str, *, metrics: CollectorRegistry | None = None
+) -> Broker:
+    """A broker that is not connected yet.
+
+    It reconnects for ever, hands undecoded bytes to the handlers, sends the trace context in the
+    headers, and counts messages in ``metrics`` (a new registry unless one is passed).
+    """
+    topology = Topology(settings.namespace)
+    registry = metrics or CollectorRegistry()
+    provider = create_tracer_provider(settings, service)
+    return Broker(
+        [url.strip() for url in settings.nats_url.split(",")],
+        metrics=registry,
+        tracer_provider=provider,
+        inbox=inbox_prefix(service),
+        name=service,
+        security=_security(settings),
+        max_reconnect_attempts=-1,
+        reconnect_time_wait=1,
+        connect_timeout=5,
+        # A peer that vanished without closing the connection is noticed within half a minute.
+        ping_interval=10,
+        max_outstanding_pings=2,
+        drain_timeout=10,
+        graceful_timeout=settings.graceful_timeout,
+        decoder=_identity,
+        apply_types=False,
+        middlewares=(metric_middleware(topology, registry), trace_middleware(topology, provider)),
+        logger=logging.getLogger("rag.faststream"),
+        log_level=logging.DEBUG,
+    )
+
+
+def _security(settings: ServiceSettings) -> SASLPlaintext | None:
+    if settings.nats_user is None or settings.nats_password is None:
+        return None
+    return SASLPlaintext(settings.nats_user, settings.nats_password.get_secret_value())
+
+
+async def _identity(message: StreamMessage[Any]) -> StreamMessage[Any]:
+    return message
