@@ -100,7 +100,7 @@ def _html(path: Path) -> Extracted:
         body.encode(), MEDIA_TYPES["html"], _config(output_format="markdown", html_options=_HTML_OPTIONS)
     )
     text = _IMAGE.sub(r"\1", _tidy(result.content))
-    headings = [tuple(heading) for heading in markdown_headings(text)]
+    headings = [(each.start, each.end, each.level, each.title) for each in markdown_headings(text)]
     title = " ".join(html.unescape(found.group(1)).split()) if found else None
     return Extracted(text=text, pages=[], headings=headings, title=title, warnings=_warnings(result))
 

@@ -189,9 +189,11 @@ async def _tail(stream: asyncio.StreamReader | None) -> bytes:
 
 
 def _parsed(answer: bytes, kind: Format) -> ParsedDocument:
-    found: Extracted | Refused = json.loads(answer)
-    if "code" in found:
-        raise BadDocument(found["message"], code=found["code"])
+    decoded = json.loads(answer)
+    if "code" in decoded:
+        refused: Refused = decoded
+        raise BadDocument(refused["message"], code=refused["code"])
+    found: Extracted = decoded
     return ParsedDocument(
         text=found["text"],
         media_type=MEDIA_TYPES[kind],

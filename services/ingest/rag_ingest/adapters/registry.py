@@ -1,0 +1,99 @@
+"""The document registry of ``rag_common``, as the use case sees it."""
+
+from collections.abc import Sequence
+
+from rag_common.contracts import ChunkText, DocumentRef, IngestDocument
+from rag_common.registry import (
+    Accepted,
+    ChunkRow,
+    Generation,
+    NewContent,
+    Order,
+    Registry,
+    Upload,
+)
+from rag_ingest.domain.documents import Chunk, ParsedDocument
+from rag_ingest.domain.ports import Content, Delivery
+
+MAX_TITLE = 2000
+"""As long as a title in a message may be."""
+
+
+class IngestRegistry:
+    """Raises what the registry raises: TransientError while the database is down."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    async def drop(
+        self, message: IngestDocument, content: Content, upload_id: str, delivery: Delivery
+    ) -> Accepted:
+        """:raises UnknownCollection: the tenant has no such collection."""
+        offered = NewContent(
+            collection=message.collection,
+            source_uri=message.source_uri,
+            sha256=content.sha256,
+            size=content.size,
+            lane=delivery.lane,
+            title=message.title,
+            media_type=message.media_type,
+            file_name=message.file_name,
+            metadata=message.metadata,
+            acl=message.acl,
+        )
+        order = Order(delivery.time_ns, delivery.sequence)
+        return await self._registry.accepting.drop(delivery.tenant, Upload(offered, upload_id), order)
+
+    async def generation(self, document: DocumentRef) -> Generation | None:
+        """``None``: the tenant has no such generation."""
+        return await self._registry.ingesting.generation(document)
+
+    async def dropped_by(self, delivery: Delivery) -> Generation | None:
+        """The generation that the drop with this order has made, if any."""
+        order = Order(delivery.time_ns, delivery.sequence)
+        return await self._registry.ingesting.by_order(delivery.tenant, order)
+
+    async def begin(self, document: DocumentRef, attempt: int) -> bool:
+        """accepted → parsing."""
+        return await self._registry.ingesting.begin(document, attempt)
+
+    async def supersede(self, document: DocumentRef) -> bool:
+        """→ superseded."""
+        return await self._registry.ingesting.supersede(document)
+
+    async def name(self, document: DocumentRef, title: str) -> None:
+        """Set the title, as one line without control characters."""
+        line = " ".join("".join(c if c.isprintable() else " " for c in title).split())[:MAX_TITLE]
+        if line:
+            await self._registry.documents.patch(document.tenant, document.document_id, title=line)
+
+    async def commit_chunks(
+        self,
+        document: DocumentRef,
+        parsed: ParsedDocument,
+        chunks: Sequence[Chunk],
+        batches: Sequence[int],
+        fingerprint: str,
+    ) -> bool:
+        """All chunks and parsing → embedding in one transaction, or nothing."""
+        rows = [
+            ChunkRow(chunk.no, chunk.text, chunk.page, chunk.start, chunk.end, chunk.heading, batch)
+            for chunk, batch in zip(chunks, batches, strict=True)
+        ]
+        return await self._registry.ingesting.commit_chunks(
+            document,
+            rows,
+            batches=batches[-1] + 1,
+            fingerprint=fingerprint,
+            media_type=parsed.media_type,
+            warnings=parsed.warnings,
+        )
+
+    async def chunks(self, document: DocumentRef) -> list[tuple[int, ChunkText]]:
+        """The committed chunks with the numbers of their batches."""
+        rows = await self._registry.ingesting.chunks(document)
+        return [(row.batch, ChunkText(no=row.no, text=row.text)) for row in rows]
+
+    async def active_space(self) -> str:
+        """The space that the installation points to."""
+        return (await self._registry.spaces.installation()).active_space
