@@ -50,10 +50,10 @@ choose_python() {
     has_venv "$python" || fail "$python lacks the modules venv and ensurepip; on Debian and Ubuntu: apt-get install $package"
 }
 
-# command:package:what is skipped without it. Nothing here is needed to run the platform.
+# command or file:package:what is skipped without it. Nothing here is needed to run the platform.
 optional_tools() {
     while IFS=: read -r tool package skipped; do
-        command -v "$tool" >/dev/null 2>&1 && continue
+        if command -v "$tool" >/dev/null 2>&1 || [ -e "$tool" ]; then continue; fi
         if can_apt && apt_install "$package"; then
             say "installed $package"
         else
@@ -61,6 +61,7 @@ optional_tools() {
         fi
     done <<'TOOLS'
 curl:curl:the test that runs the README's examples is skipped
+/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core:"make corpus" cannot rebuild the example PDFs
 TOOLS
 }
 
