@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from ragp.commands import provision, run
+from ragp.commands import doctor, documents, drop, ingest, keys, logs, provision, run, search, status, version
 from ragp.console import report_error
 from ragp.errors import CommandError
 
@@ -29,5 +29,14 @@ app = CommandLine(
 )
 app.command("up")(run.up)
 app.command("down")(run.down)
+app.command("status")(status.status)
+app.command("logs")(logs.logs)
+app.command("doctor")(doctor.doctor)
 app.command("provision")(provision.provision)
 app.command("migrate")(provision.migrate)
+app.command("ingest")(ingest.ingest)
+app.command("drop")(drop.drop)
+app.command("search")(search.search)
+app.add_typer(documents.app, name="documents")
+app.add_typer(keys.app, name="key")
+app.command("version")(version.version)

@@ -1,7 +1,9 @@
 """Where a command finds its gateway, NATS and PostgreSQL: as told, else in the embedded stack."""
 
 from dataclasses import dataclass
+from typing import Literal
 
+from rag_common.permissions import inbox_prefix
 from ragp.errors import CommandError, StackError
 from ragp.settings import CliSettings
 from ragp.stack.state import LOOPBACK, DataDirectory, RunRecord, StackState
@@ -16,8 +18,10 @@ class Gateway:
 @dataclass(frozen=True)
 class Nats:
     url: str
-    user: str | None
-    password: str | None
+    user: str | None = None
+    password: str | None = None
+    inbox: str = "_INBOX"
+    """Prefix of the reply subjects that the user may subscribe to."""
 
 
 def running_stack(settings: CliSettings) -> RunRecord:
@@ -41,16 +45,17 @@ def find_gateway(settings: CliSettings) -> Gateway:
     return Gateway(url.rstrip("/"), key)
 
 
-def find_nats(settings: CliSettings, role: str) -> Nats:
+def find_nats(settings: CliSettings, role: Literal["operator", "producer"]) -> Nats:
     """The NATS of the settings, or that of the data directory with the credentials of ``role``.
 
     :raises StackError: neither is known.
     """
+    inbox = inbox_prefix(role, settings.tenant if role == "producer" else None)
     if settings.nats_url is not None:
         password = settings.nats_password.get_secret_value() if settings.nats_password else None
-        return Nats(settings.nats_url, settings.nats_user, password)
+        return Nats(settings.nats_url, settings.nats_user, password, inbox)
     state = _embedded_state(settings, "nats")
-    return Nats(f"nats://{LOOPBACK}:{state.ports['nats']}", role, state.secrets[f"nats-{role}"])
+    return Nats(f"nats://{LOOPBACK}:{state.ports['nats']}", role, state.secrets[f"nats-{role}"], inbox)
 
 
 def find_database(settings: CliSettings) -> str:

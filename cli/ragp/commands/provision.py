@@ -3,22 +3,35 @@
 import asyncio
 from typing import Annotated
 
+import asyncpg
+import sqlalchemy.exc
 import typer
 
+from rag_common.errors import TransientError
+from rag_common.provision import Drift
+from rag_common.provision import provision as provision_topology
+from rag_common.topology import Topology
 from ragp.console import out
+from ragp.errors import CommandError
 from ragp.migrations import current, head, upgrade
+from ragp.nats_client import REQUEST_SECONDS, connected
 from ragp.options import DataDir, settings_from
-from ragp.target import find_database
+from ragp.settings import CliSettings
+from ragp.target import find_database, find_nats
 
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Only report what differs; exit code 1 if anything does.")
-]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Change nothing; exit code 1 if anything differs.")]
 
 
 def provision(data_dir: DataDir = None, dry_run: DryRun = False) -> None:
-    """Create or update the streams, consumers and buckets; report what has drifted."""
+    """Create or update streams, consumers and buckets, and report what differed. Deletes nothing."""
     settings = settings_from(data_dir=data_dir)
-    out.print(str(settings.namespace))
+    drifts = asyncio.run(_provision(settings, dry_run=dry_run))
+    for drift in drifts:
+        out.print(str(drift), markup=False)
+    if not drifts:
+        out.print("nothing differs")
+    if any(not drift.fixed for drift in drifts):
+        raise typer.Exit(1)
 
 
 def migrate(data_dir: DataDir = None) -> None:
@@ -27,10 +40,23 @@ def migrate(data_dir: DataDir = None) -> None:
     asyncio.run(_migrate(database_url))
 
 
+async def _provision(settings: CliSettings, *, dry_run: bool) -> tuple[Drift, ...]:
+    topology = Topology(settings.namespace, settings.replicas, (settings.tenant,))
+    async with connected(find_nats(settings, "operator")) as client:
+        try:
+            return await provision_topology(
+                client.jetstream(timeout=REQUEST_SECONDS), topology, dry_run=dry_run
+            )
+        except TransientError as error:
+            raise CommandError(error.message, cure="ragp logs nats") from error
+
+
 async def _migrate(database_url: str) -> None:
-    before = await current(database_url)
-    await upgrade(database_url)
+    try:
+        before = await current(database_url)
+        await upgrade(database_url)
+    except (OSError, asyncpg.PostgresError, sqlalchemy.exc.SQLAlchemyError) as error:
+        raise CommandError(f"PostgreSQL refused: {error}", cure="ragp logs postgres") from error
     after = head()
-    out.print(
-        f"schema {after}: " + ("nothing to do" if before == after else f"migrated from {before or 'nothing'}")
-    )
+    done = "nothing to do" if before == after else f"migrated from {before or 'nothing'}"
+    out.print(f"schema {after}: {done}")

@@ -16,8 +16,9 @@ from ragp.console import err, report
 from ragp.errors import StackError
 from ragp.options import DataDir, settings_from
 from ragp.stack import DEFAULT_PORT, Stack
+from ragp.stack.logs import last_lines
 from ragp.stack.orphans import end_orphans
-from ragp.stack.process import SupervisedProcess, last_lines
+from ragp.stack.process import SupervisedProcess
 from ragp.stack.state import DataDirectory, RunRecord
 
 _START_SECONDS = 300.0

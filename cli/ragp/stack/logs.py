@@ -31,5 +31,16 @@ def rotate(log: Path, *, max_bytes: int = MAX_LOG_BYTES, kept: int = KEPT_LOGS) 
     return True
 
 
+def last_lines(log: Path, count: int = 12) -> str:
+    """The end of a log: at most ``count`` lines; empty when there is no log."""
+    try:
+        with open(log, "rb") as file:
+            file.seek(max(0, os.path.getsize(log) - count * 1024))
+            lines = file.read().decode(errors="replace").splitlines()
+    except FileNotFoundError:
+        return ""
+    return "\n".join(lines[len(lines) - min(count, len(lines)) :])
+
+
 def _numbered(log: Path, number: int) -> Path:
     return log.with_name(f"{log.name}.{number}")

@@ -5,12 +5,19 @@ import signal
 from dataclasses import dataclass
 
 from rag_common.embedded import MissingProgramError, nats_server_binary
-
+from rag_common.permissions import Permissions, Role, permissions
+from rag_common.topology import Topology
 from ragp.errors import StackError
-from ragp.stack.permissions import permissions
 from ragp.stack.probe import http_ok
 from ragp.stack.process import ProcessSpec
-from ragp.stack.state import LOOPBACK, NATS_ROLES, DataDirectory, StackState, write_private
+from ragp.stack.state import (
+    DEFAULT_TENANT,
+    LOOPBACK,
+    NATS_ROLES,
+    DataDirectory,
+    StackState,
+    write_private,
+)
 
 MAX_PAYLOAD = 4 * 1024 * 1024
 """Room for a dead letter: the largest job in base64."""
@@ -41,7 +48,7 @@ class EmbeddedNats:
     def monitor_url(self) -> str:
         return f"http://{LOOPBACK}:{self._monitor_port}"
 
-    def user(self, role: str) -> NatsUser:
+    def user(self, role: Role) -> NatsUser:
         return self._users[role]
 
     def spec(self) -> ProcessSpec:
@@ -75,7 +82,7 @@ class EmbeddedNats:
             },
             "authorization": {
                 "users": [
-                    {"user": user.name, "password": user.password, "permissions": permissions(role)}
+                    {"user": user.name, "password": user.password, "permissions": _permissions(role)}
                     for role, user in self._users.items()
                 ]
             },
@@ -83,3 +90,7 @@ class EmbeddedNats:
 
     async def _ready(self) -> bool:
         return await http_ok(self._monitor_port, "/healthz?js-enabled-only=true")
+
+
+def _permissions(role: Role) -> Permissions:
+    return permissions(Topology(), role, tenant=DEFAULT_TENANT if role == "producer" else None)

@@ -13,8 +13,8 @@ import signal
 from pathlib import Path
 
 import psutil
-from rag_common.embedded import MissingProgramError, postgres_bin_dir
 
+from rag_common.embedded import MissingProgramError, postgres_bin_dir
 from ragp.errors import StackError
 from ragp.stack.process import ProcessSpec
 from ragp.stack.state import LOOPBACK, DataDirectory, StackState

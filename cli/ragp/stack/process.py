@@ -14,6 +14,7 @@ import psutil
 
 from ragp.errors import StackError
 from ragp.stack import launch
+from ragp.stack.logs import last_lines
 from ragp.stack.state import ProcessRecord, ProcessState
 
 FIRST_DELAY = 0.2
@@ -205,14 +206,3 @@ class SupervisedProcess:
 def backoff(failures: int) -> float:
     """Seconds to wait before the next start after this many failures in a row (from 1)."""
     return float(min(FIRST_DELAY * 2 ** (failures - 1), LONGEST_DELAY))
-
-
-def last_lines(path: Path, count: int = 12) -> str:
-    """The end of a log, for an error message."""
-    try:
-        with open(path, "rb") as file:
-            file.seek(max(0, os.path.getsize(path) - 8192))
-            lines = file.read().decode(errors="replace").splitlines()
-    except FileNotFoundError:
-        return "(no log)"
-    return "\n".join(lines[-count:])

@@ -10,23 +10,25 @@ import secrets
 import socket
 import tempfile
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 import psutil
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from rag_common.permissions import Role
 from ragp.errors import StackError
 
+Service = Literal["generator", "retriever", "embedder", "ingest", "gateway"]
+ProcessState = Literal["starting", "ready", "backing-off", "stopped"]
+
 LOOPBACK = "127.0.0.1"
-SERVICES = ("generator", "retriever", "embedder", "ingest", "gateway")
+SERVICES: tuple[Service, ...] = get_args(Service)
 """In the order of starting: who answers, before who asks."""
-NATS_ROLES = ("gateway", "ingest", "embedder", "retriever", "generator", "operator", "producer")
+NATS_ROLES: tuple[Role, ...] = (*SERVICES, "operator", "producer")
 DEFAULT_TENANT = "default"
 
 # Below the ephemeral range of Linux (32768-60999), so that no outgoing connection takes a remembered port.
 _PORT_RANGE = range(20000, 32000)
-
-ProcessState = Literal["starting", "ready", "backing-off", "stopped"]
 
 
 class DataDirectory:

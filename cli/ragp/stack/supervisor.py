@@ -14,6 +14,7 @@ from typing import IO, Any, Self
 
 import psutil
 
+from rag_common.permissions import Role
 from ragp.errors import StackError
 from ragp.stack.logs import rotate
 from ragp.stack.nats import EmbeddedNats, NatsUser
@@ -98,7 +99,7 @@ class Stack:
     def nats_url(self) -> str:
         return self._running_nats.url
 
-    def nats_user(self, role: str) -> NatsUser:
+    def nats_user(self, role: Role) -> NatsUser:
         """Credentials of ``operator``, ``producer`` (of the tenant ``default``) or a service."""
         return self._running_nats.user(role)
 

@@ -1,0 +1,150 @@
+"""The public HTTP API, as the command line uses it."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from ragp.errors import CommandError, GatewayError
+from ragp.target import Gateway
+
+Json = dict[str, Any]
+
+_TIMEOUT = httpx.Timeout(30.0, read=120.0)
+_BUSY = frozenset({429, 503})
+_ATTEMPTS = 8
+_LONGEST_WAIT = 10.0
+
+
+@dataclass(frozen=True)
+class UploadFields:
+    """What goes with every uploaded file; ``None`` leaves the gateway's default."""
+
+    collection: str
+    metadata: Mapping[str, Any] | None = None
+    acl: Sequence[str] | None = None
+
+
+class GatewayClient:
+    """A client of one gateway.
+
+    Everything raises :class:`GatewayError` when the gateway refuses, and :class:`CommandError` when
+    it cannot be reached. "Busy" (429, 503) is waited out a few times first.
+    """
+
+    def __init__(self, gateway: Gateway, *, connections: int = 8) -> None:
+        self._url = gateway.url
+        self._http = httpx.AsyncClient(
+            base_url=gateway.url,
+            headers={"Authorization": f"Bearer {gateway.api_key}"},
+            timeout=_TIMEOUT,
+            limits=httpx.Limits(max_connections=connections),
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._http.aclose()
+
+    async def ensure_collection(self, name: str) -> bool:
+        """Create the collection if it is missing; ``True`` when it was."""
+        try:
+            await self._request("POST", "/v1/collections", json={"name": name})
+        except GatewayError as error:
+            if error.status == httpx.codes.CONFLICT:
+                return False
+            raise
+        return True
+
+    async def upload(self, path: Path, source_uri: str, fields: UploadFields) -> Json:
+        """Send one file; returns the gateway's word on it: ``id``, ``generation``, ``state``."""
+        form = {"collection": fields.collection, "source_uri": source_uri}
+        if fields.metadata:
+            form["metadata"] = json.dumps(fields.metadata, ensure_ascii=False)
+        if fields.acl:
+            form["acl"] = json.dumps(list(fields.acl), ensure_ascii=False)
+        answer = await self._request("POST", "/v1/documents", data=form, file=path)
+        documents: list[Json] = answer["documents"]
+        return documents[0]
+
+    async def document(self, document_id: str) -> Json:
+        return await self._request("GET", f"/v1/documents/{document_id}")
+
+    async def documents(self, **filters: str | None) -> AsyncIterator[Json]:
+        """Every document that passes the filters (``collection``, ``state``, ``source_uri``)."""
+        params = {name: value for name, value in filters.items() if value is not None}
+        while True:
+            page = await self._request("GET", "/v1/documents", params=params)
+            for item in page["items"]:
+                yield item
+            if not page.get("next_cursor"):
+                return
+            params["cursor"] = page["next_cursor"]
+
+    async def chunks(self, document_id: str) -> AsyncIterator[Json]:
+        """The chunks of a document's live generation, in order."""
+        params: dict[str, str] = {}
+        while True:
+            page = await self._request("GET", f"/v1/documents/{document_id}/chunks", params=params)
+            for item in page["items"]:
+                yield item
+            if not page.get("next_cursor"):
+                return
+            params["cursor"] = str(page["next_cursor"])
+
+    async def delete(self, document_id: str) -> None:
+        await self._request("DELETE", f"/v1/documents/{document_id}")
+
+    async def search(self, query: str, *, collections: Sequence[str], mode: str, limit: int) -> Json:
+        body = {"query": query, "collections": list(collections), "mode": mode, "limit": limit}
+        return await self._request("POST", "/v1/search", json=body)
+
+    async def _request(self, method: str, path: str, *, file: Path | None = None, **content: Any) -> Json:
+        for attempt in range(1, _ATTEMPTS + 1):
+            response = await self._send(method, path, file, content)
+            if response.status_code not in _BUSY or attempt == _ATTEMPTS:
+                break
+            await asyncio.sleep(min(_retry_after(response), _LONGEST_WAIT))
+        if response.is_error:
+            raise _error(response)
+        decoded: Json = response.json() if response.content else {}
+        return decoded
+
+    async def _send(self, method: str, path: str, file: Path | None, content: Json) -> httpx.Response:
+        try:
+            if file is None:
+                return await self._http.request(method, path, **content)
+            # Opened anew for every attempt: a refused one has read it to some point.
+            with open(file, "rb") as body:  # noqa: ASYNC230 - httpx reads it in small pieces
+                return await self._http.request(method, path, files=[("files", (file.name, body))], **content)
+        except httpx.TransportError as error:
+            raise CommandError(
+                f"the gateway at {self._url} does not answer: {error or type(error).__name__}",
+                cure="`ragp status` shows the local stack; `ragp up --detach` starts it",
+            ) from error
+
+
+def _retry_after(response: httpx.Response) -> float:
+    try:
+        return float(response.headers.get("Retry-After", "1"))
+    except ValueError:
+        return 1.0
+
+
+def _error(response: httpx.Response) -> GatewayError:
+    """From a problem (RFC 9457), or from whatever a proxy in between has answered."""
+    try:
+        problem = response.json()
+        message, code = problem.get("detail") or problem["title"], problem.get("code", "")
+    except (ValueError, KeyError, AttributeError):
+        message, code = f"HTTP {response.status_code} {response.reason_phrase}", ""
+    cure = "check --api-key" if response.status_code == httpx.codes.UNAUTHORIZED else None
+    return GatewayError(message, status=response.status_code, code=code, cure=cure)

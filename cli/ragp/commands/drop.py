@@ -1,0 +1,96 @@
+"""``ragp drop``: files over NATS, as an outside producer would."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+
+from rag_common.topology import Topology
+from ragp.client import GatewayClient
+from ragp.commands.ingest import (
+    DEFAULT_COLLECTION,
+    AclOption,
+    CollectionOption,
+    CreateOption,
+    MetadataOption,
+    Paths,
+)
+from ragp.console import out, report
+from ragp.drops import DropFields, Producer
+from ragp.errors import CommandError
+from ragp.files import SourceFile, find_files, parse_metadata
+from ragp.nats_client import connected
+from ragp.options import ApiKey, DataDir, Url, settings_from
+from ragp.outcomes import Outcome, exit_code, print_summary, progress
+from ragp.settings import CliSettings
+from ragp.target import find_gateway, find_nats
+from ragp.watching import await_drops, in_order, listening
+
+WaitOption = Annotated[bool, typer.Option(help="Wait until every document is searchable or has failed.")]
+
+
+def drop(
+    paths: Paths,
+    collection: CollectionOption = DEFAULT_COLLECTION,
+    acl: AclOption = None,
+    metadata: MetadataOption = None,
+    create: CreateOption = True,
+    wait: WaitOption = True,
+    data_dir: DataDir = None,
+    url: Url = None,
+    api_key: ApiKey = None,
+) -> None:
+    """Drop files onto the bulk queue, without HTTP; exit code 1 if any failed."""
+    settings = settings_from(data_dir=data_dir, url=url, api_key=api_key)
+    files = find_files(paths)
+    fields = DropFields(collection, parse_metadata(metadata or []), acl)
+    if not wait:
+        sequences = asyncio.run(_drop_only(settings, files, fields))
+        out.print(f"{len(sequences)} stored in the queue")
+        return
+    outcomes = asyncio.run(drop_files(settings, files, fields, create=create))
+    print_summary(outcomes)
+    exit_code(outcomes)
+
+
+async def drop_files(
+    settings: CliSettings, files: Sequence[SourceFile], fields: DropFields, *, create: bool
+) -> list[Outcome]:
+    """Drop and follow each document to its end; one outcome per file."""
+    topology = Topology(settings.namespace)
+    async with (
+        GatewayClient(find_gateway(settings)) as api,
+        connected(find_nats(settings, "operator")) as listener,
+        connected(find_nats(settings, "producer")) as client,
+        listening(listener, topology) as hints,
+    ):
+        if create and await api.ensure_collection(fields.collection):
+            report(f"created the collection {fields.collection}")
+        producer = Producer(client, topology, settings.tenant)
+        dropped = {}
+        with progress() as bar:
+            dropping = bar.add_task("drop", total=len(files))
+            indexing = bar.add_task("index", total=len(files))
+            for file in files:
+                dropped[await _drop(producer, file, fields)] = (file.path, file.source_uri)
+                bar.advance(dropping)
+            done = await await_drops(api, hints, fields.collection, dropped, lambda: bar.advance(indexing))
+    return in_order(done, [file.path for file in files])
+
+
+async def _drop_only(settings: CliSettings, files: Sequence[SourceFile], fields: DropFields) -> list[int]:
+    async with connected(find_nats(settings, "producer")) as client:
+        producer = Producer(client, Topology(settings.namespace), settings.tenant)
+        return [await _drop(producer, file, fields) for file in files]
+
+
+async def _drop(producer: Producer, file: SourceFile, fields: DropFields) -> int:
+    try:
+        return await producer.drop(file, fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise CommandError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    except OSError as error:
+        raise CommandError(f"{file.path} cannot be read: {error.strerror or error}") from error

@@ -1,0 +1,67 @@
+"""What became of the documents of one command, and how that is shown."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from ragp.console import err, out
+
+GOOD = frozenset({"live", "unchanged", "updated", "superseded"})
+"""``superseded``: a newer upload of the same document has taken its place."""
+_COLOURS = {"live": "green", "unchanged": "dim", "updated": "green", "superseded": "dim"}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The end of one document's way; ``reason`` where it is not good."""
+
+    path: Path
+    state: str
+    document_id: str | None = None
+    generation: int = 0
+    reason: str = ""
+
+    @property
+    def good(self) -> bool:
+        return self.state in GOOD
+
+
+def progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description:<10}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=err,
+        transient=True,
+    )
+
+
+def print_summary(outcomes: Sequence[Outcome]) -> None:
+    """Counts by state, and each document that did not make it with the reason."""
+    bad = [outcome for outcome in outcomes if not outcome.good]
+    if bad:
+        table = Table(box=None, pad_edge=False)
+        for title in ("document", "state", "reason"):
+            table.add_column(title, overflow="fold")
+        for outcome in bad:
+            table.add_row(escape(outcome.path.name), f"[red]{outcome.state}[/red]", escape(outcome.reason))
+        out.print(table)
+    out.print(", ".join(_counts(outcomes)) or "nothing to do")
+
+
+def exit_code(outcomes: Iterable[Outcome]) -> None:
+    """:raises typer.Exit: with code 1 if any document failed."""
+    if any(not outcome.good for outcome in outcomes):
+        raise typer.Exit(1)
+
+
+def _counts(outcomes: Iterable[Outcome]) -> list[str]:
+    counts = Counter(outcome.state for outcome in outcomes)
+    return [f"[{_COLOURS.get(state, 'red')}]{number} {state}[/]" for state, number in counts.most_common()]

@@ -1,2 +1,0 @@
-def permissions(role: str) -> dict[str, object]:
-    return {"publish": {"allow": [">"]}, "subscribe": {"allow": [">"]}}
