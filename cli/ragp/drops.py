@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import os
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -65,7 +66,7 @@ class Producer:
         return await self._publish(message)
 
     async def _content(self, path: Path) -> InlineContent | DroppedContent:
-        if path.stat().st_size <= _INLINE_FILE_BYTES:
+        if os.path.getsize(path) <= _INLINE_FILE_BYTES:
             data = await asyncio.to_thread(path.read_bytes)
             return InlineContent(data=base64.b64encode(data).decode())
         return DroppedContent(object=await self._put(path))

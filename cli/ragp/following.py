@@ -9,19 +9,11 @@ from typing import Any
 from ragp.client import GatewayClient
 from ragp.outcomes import Outcome
 
+REFUSED, UNREADABLE = "refused", "unreadable"
+"""This command's own words for a file that never became a document."""
 TERMINAL = frozenset(
-    {
-        "live",
-        "failed",
-        "rejected",
-        "superseded",
-        "unchanged",
-        "updated",
-        "deleting",
-        "deleted",
-        "refused",
-        "unreadable",
-    }
+    ["live", "failed", "rejected", "superseded", "unchanged", "updated", "deleting", "deleted"]
+    + [REFUSED, UNREADABLE]
 )
 _POLL_SECONDS = 0.25
 _WINDOW = 32

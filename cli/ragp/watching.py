@@ -2,9 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
 
 import nats.errors
 from nats.aio.client import Client
@@ -16,6 +15,7 @@ from rag_common.contracts import DeadLetter, DocumentEvent
 from rag_common.topology import Topology
 from ragp.client import GatewayClient
 from ragp.errors import CommandError
+from ragp.files import SourceFile
 from ragp.following import TERMINAL, reason_of
 from ragp.outcomes import Outcome
 
@@ -23,50 +23,47 @@ _ANSWER_IN_EVENT = frozenset({"unchanged", "updated", "superseded"})
 """Outcomes that leave the document as it was: the API cannot tell them from what was before."""
 
 
-@dataclass
-class Hints:
-    """The last word heard about each source, and the reason of each job that was given up."""
+@dataclass(frozen=True)
+class Hint:
+    """Something was said about a source, or about the job of a sequence in INGEST."""
 
-    by_source: dict[tuple[str, str], str] = field(default_factory=dict)
-    """(collection, source_uri) → outcome."""
-    given_up: dict[int, str] = field(default_factory=dict)
-    """Sequence in INGEST → reason."""
-    heard: asyncio.Event = field(default_factory=asyncio.Event)
+    about: str | int
+    outcome: str
+    reason: str = ""
 
 
 @contextlib.asynccontextmanager
-async def listening(client: Client, topology: Topology) -> AsyncIterator[Hints]:
-    """Collect hints from now on. Begin before dropping.
+async def listening(
+    client: Client, topology: Topology, collection: str
+) -> AsyncIterator["asyncio.Queue[Hint]"]:
+    """Collect the hints of one collection from now on. Begin before dropping.
 
     :raises CommandError: this NATS user may not read them.
     """
-    hints = Hints()
+    hints: asyncio.Queue[Hint] = asyncio.Queue()
 
     async def on_event(message: Msg) -> None:
         with contextlib.suppress(ValidationError):
             event = DocumentEvent.decode(message.data)
-            if event.outcome in TERMINAL:
-                hints.by_source[event.collection, event.source_uri] = event.outcome
-                hints.heard.set()
+            if event.collection == collection and event.outcome in TERMINAL:
+                hints.put_nowait(Hint(event.source_uri, event.outcome, event.message or ""))
 
     async def on_dead_letter(message: Msg) -> None:
         with contextlib.suppress(ValidationError):
             letter = DeadLetter.decode(message.data)
             if letter.original_stream == topology.stream("INGEST"):
-                hints.given_up[letter.original_sequence] = letter.reason
-                hints.heard.set()
+                hints.put_nowait(Hint(letter.original_sequence, "failed", letter.reason))
 
     jetstream = client.jetstream(timeout=10)
-    subscriptions = []
+    sources = {topology.subject(DocumentEvent): on_event, topology.pattern(DeadLetter): on_dead_letter}
     try:
-        for pattern, callback in (
-            (topology.subject(DocumentEvent), on_event),
-            (topology.pattern(DeadLetter), on_dead_letter),
-        ):
-            subscription = await jetstream.subscribe(
+        # Ordered consumers: they read from the streams, so that no hint is missed.
+        subscriptions = [
+            await jetstream.subscribe(
                 pattern, cb=callback, ordered_consumer=True, deliver_policy=DeliverPolicy.NEW
             )
-            subscriptions.append(subscription)
+            for pattern, callback in sources.items()
+        ]
     except (nats.errors.Error, TimeoutError) as error:
         raise CommandError(
             "this NATS user may not follow what becomes of its drops", cure="use --no-wait"
@@ -80,49 +77,39 @@ async def listening(client: Client, topology: Topology) -> AsyncIterator[Hints]:
 
 async def await_drops(
     api: GatewayClient,
-    hints: Hints,
+    hints: "asyncio.Queue[Hint]",
     collection: str,
-    dropped: Mapping[int, tuple[Path, str]],
+    dropped: Mapping[int, SourceFile],
     ended: Callable[[], object],
 ) -> list[Outcome]:
-    """One outcome per drop (sequence → path and source URI); ``ended`` is called for each."""
+    """One outcome per drop (by sequence in INGEST); ``ended`` is called for each."""
     waiting = dict(dropped)
+    by_source = {file.source_uri: sequence for sequence, file in dropped.items()}
     done: list[Outcome] = []
     while waiting:
-        hints.heard.clear()
-        for sequence, (path, source_uri) in list(waiting.items()):
-            outcome = await _outcome(api, hints, collection, sequence, path, source_uri)
-            if outcome is not None:
-                done.append(outcome)
-                del waiting[sequence]
-                ended()
-        if waiting:
-            await hints.heard.wait()
+        hint = await hints.get()
+        sequence = by_source.get(hint.about) if isinstance(hint.about, str) else hint.about
+        if sequence is None or sequence not in waiting:
+            continue
+        outcome = await _outcome(api, hint, collection, waiting[sequence])
+        if outcome is not None:
+            done.append(outcome)
+            del waiting[sequence]
+            ended()
     return done
 
 
-async def _outcome(
-    api: GatewayClient, hints: Hints, collection: str, sequence: int, path: Path, source_uri: str
-) -> Outcome | None:
-    if sequence in hints.given_up:
-        return Outcome(path, "failed", reason=hints.given_up[sequence])
-    hint = hints.by_source.pop((collection, source_uri), None)
-    if hint is None:
-        return None
-    async for document in api.documents(collection=collection, source_uri=source_uri):
-        state = hint if hint in _ANSWER_IN_EVENT else document["state"]
-        if state in TERMINAL:
-            return Outcome(
-                path,
-                state,
-                document["id"],
-                document["generation"],
-                reason_of(document) if state == "failed" else "",
-            )
-    return None
-
-
-def in_order(outcomes: Sequence[Outcome], paths: Sequence[Path]) -> list[Outcome]:
-    """The outcomes in the order of the files."""
-    order = {path: number for number, path in enumerate(paths)}
-    return sorted(outcomes, key=lambda outcome: order[outcome.path])
+async def _outcome(api: GatewayClient, hint: Hint, collection: str, file: SourceFile) -> Outcome | None:
+    """``None`` while the document is still on its way: the hint was about an earlier job."""
+    async for document in api.documents(collection=collection, source_uri=file.source_uri):
+        state = hint.outcome if hint.outcome in _ANSWER_IN_EVENT else document["state"]
+        if state not in TERMINAL:
+            return None
+        return Outcome(
+            file.path,
+            state,
+            document_id=document["id"],
+            generation=document["generation"],
+            reason=(reason_of(document) or hint.reason) if state == "failed" else "",
+        )
+    return Outcome(file.path, hint.outcome, reason=hint.reason)

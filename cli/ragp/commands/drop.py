@@ -26,7 +26,7 @@ from ragp.options import ApiKey, DataDir, Url, settings_from
 from ragp.outcomes import Outcome, exit_code, print_summary, progress
 from ragp.settings import CliSettings
 from ragp.target import find_gateway, find_nats
-from ragp.watching import await_drops, in_order, listening
+from ragp.watching import await_drops, listening
 
 WaitOption = Annotated[bool, typer.Option(help="Wait until every document is searchable or has failed.")]
 
@@ -60,24 +60,25 @@ async def drop_files(
 ) -> list[Outcome]:
     """Drop and follow each document to its end; one outcome per file."""
     topology = Topology(settings.namespace)
+    order = {file.path: number for number, file in enumerate(files)}
     async with (
         GatewayClient(find_gateway(settings)) as api,
         connected(find_nats(settings, "operator")) as listener,
         connected(find_nats(settings, "producer")) as client,
-        listening(listener, topology) as hints,
+        listening(listener, topology, fields.collection) as hints,
     ):
         if create and await api.ensure_collection(fields.collection):
             report(f"created the collection {fields.collection}")
         producer = Producer(client, topology, settings.tenant)
-        dropped = {}
+        dropped: dict[int, SourceFile] = {}
         with progress() as bar:
             dropping = bar.add_task("drop", total=len(files))
             indexing = bar.add_task("index", total=len(files))
             for file in files:
-                dropped[await _drop(producer, file, fields)] = (file.path, file.source_uri)
+                dropped[await _drop(producer, file, fields)] = file
                 bar.advance(dropping)
             done = await await_drops(api, hints, fields.collection, dropped, lambda: bar.advance(indexing))
-    return in_order(done, [file.path for file in files])
+    return sorted(done, key=lambda outcome: order[outcome.path])
 
 
 async def _drop_only(settings: CliSettings, files: Sequence[SourceFile], fields: DropFields) -> list[int]:

@@ -11,7 +11,7 @@ from ragp.client import GatewayClient, UploadFields
 from ragp.console import report
 from ragp.errors import GatewayError
 from ragp.files import SourceFile, find_files, parse_metadata
-from ragp.following import TERMINAL, follow, outcome_of
+from ragp.following import REFUSED, TERMINAL, UNREADABLE, follow, outcome_of
 from ragp.options import ApiKey, DataDir, Url, settings_from
 from ragp.outcomes import Outcome, exit_code, print_summary, progress
 from ragp.target import Gateway, find_gateway
@@ -86,6 +86,6 @@ async def _upload(client: GatewayClient, file: SourceFile, fields: UploadFields)
         if error.status in (401, 403, 404):
             # The key or the collection is wrong: every other file would fail like this one.
             raise
-        return Outcome(file.path, "refused", reason=error.message)
+        return Outcome(file.path, REFUSED, reason=error.message)
     except OSError as error:
-        return Outcome(file.path, "unreadable", reason=error.strerror or str(error))
+        return Outcome(file.path, UNREADABLE, reason=error.strerror or str(error))

@@ -59,18 +59,16 @@ async def ask(
 def print_passages(answer: dict[str, Any]) -> None:
     """One block per passage: where it is from and how well it fits, then the beginning of its text."""
     if answer.get("degraded"):
-        out.print(
-            f"[yellow]degraded: {escape(answer.get('reason') or 'a part of the search was not available')}[/]"
-        )
+        reason = answer.get("reason") or "a part of the search was not available"
+        out.print(f"[yellow]degraded: {escape(reason)}[/]")
     if not answer["passages"]:
         out.print("no passages found")
     for number, passage in enumerate(answer["passages"], start=1):
         page = f", page {passage['page']}" if passage["page"] is not None else ""
         heading = " > ".join(passage["heading"])
         title = escape(f"{passage['title']}{page}")
-        out.print(
-            f"[bold]{number}. {title}[/bold]  [dim]score {passage['score']:.3f}  {escape(heading)}[/dim]"
-        )
+        fit = escape(f"score {passage['score']:.3f}  {heading}")
+        out.print(f"[bold]{number}. {title}[/bold]  [dim]{fit}[/dim]")
         out.print(f"   {escape(_beginning(passage['text']))}")
 
 

@@ -85,6 +85,10 @@ class SupervisedProcess:
         self._ended = asyncio.Event()
 
     @property
+    def name(self) -> str:
+        return self.spec.name
+
+    @property
     def pid(self) -> int:
         """:raises StackError: the process is not running at this moment."""
         if self._child is None or self._child.returncode is not None:
