@@ -2,7 +2,6 @@
 
 import base64
 import traceback
-from datetime import UTC, datetime
 
 from nats.aio.msg import Msg
 from pydantic import ValidationError
@@ -36,7 +35,7 @@ def dead_letter(message: Msg, job: Job, stage: str, error: BaseException) -> Dea
         original_subject=job.subject,
         original_stream=job.stream,
         original_sequence=job.sequence,
-        original_time=datetime.fromtimestamp(job.time_ns / 1e9, UTC),
+        original_time_ns=job.time_ns,
         headers=_headers(message),
         body=base64.b64encode(body).decode(),
         document=job.document,

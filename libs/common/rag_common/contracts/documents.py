@@ -204,7 +204,8 @@ class DeadLetter(Message):
     original_subject: str
     original_stream: str
     original_sequence: int
-    original_time: datetime
+    original_time_ns: int = Field(ge=0)
+    """When the stream stored the job, in ns since the epoch: exact, since drops are ordered by it."""
     headers: dict[str, str] = Field(default_factory=dict)
     body: str
     """The job's bytes in base64."""
