@@ -15,11 +15,10 @@ say() { printf 'setup: %s\n' "$*"; }
 fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 is_root() { [ "$(id -u)" = 0 ]; }
 can_apt() { is_root && command -v apt-get >/dev/null 2>&1; }
+apt() { DEBIAN_FRONTEND=noninteractive apt-get -qq -o Acquire::http::Timeout=20 "$@" </dev/null >/dev/null 2>&1; }
 # A first failure may only mean that the package lists were never fetched.
 apt_install() {
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null 2>&1 ||
-        { apt-get update -qq >/dev/null 2>&1 &&
-          DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null 2>&1; }
+    apt install -y --no-install-recommends "$@" || { apt update && apt install -y --no-install-recommends "$@"; }
 }
 
 new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; }
@@ -57,12 +56,18 @@ optional_tools() {
         if can_apt && apt_install "$package"; then
             say "installed $package"
         else
-            say "without $tool (package $package), $skipped"
+            say "without $package, $skipped"
         fi
     done <<'TOOLS'
 curl:curl:the test that runs the README's examples is skipped
 /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core:"make corpus" cannot rebuild the example PDFs
 TOOLS
+}
+
+# A clone that was moved has a .venv whose scripts point to the old place.
+usable() {
+    new_enough "$venv/bin/python" && "$venv/bin/python" -m pip --version >/dev/null 2>&1 &&
+        grep -qF "$(pwd)/$venv" "$venv/bin/activate"
 }
 
 fingerprint() {
@@ -72,7 +77,7 @@ fingerprint() {
 if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$(fingerprint 2>/dev/null)" ]; then exit 0; fi
 
 optional_tools
-if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
+if ! usable; then
     choose_python
     say "creating $venv with $python ($("$python" -V 2>&1))"
     "$python" -m venv --clear "$venv"
