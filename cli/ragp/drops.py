@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import os
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -58,18 +57,18 @@ class Producer:
         message = IngestDocument(
             collection=fields.collection,
             source_uri=file.source_uri,
-            content=await self._content(file.path),
+            content=await self._content(file),
             file_name=file.path.name[-300:],
             metadata=dict(fields.metadata) if fields.metadata else None,
             acl=tuple(fields.acl) if fields.acl else None,
         )
         return await self._publish(message)
 
-    async def _content(self, path: Path) -> InlineContent | DroppedContent:
-        if os.path.getsize(path) <= _INLINE_FILE_BYTES:
-            data = await asyncio.to_thread(path.read_bytes)
+    async def _content(self, file: SourceFile) -> InlineContent | DroppedContent:
+        if file.size <= _INLINE_FILE_BYTES:
+            data = await asyncio.to_thread(file.path.read_bytes)
             return InlineContent(data=base64.b64encode(data).decode())
-        return DroppedContent(object=await self._put(path))
+        return DroppedContent(object=await self._put(file.path))
 
     async def _put(self, path: Path) -> str:
         name = secrets.token_hex(16)

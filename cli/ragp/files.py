@@ -20,6 +20,11 @@ class SourceFile:
     def source_uri(self) -> str:
         return self.path.as_uri()
 
+    @property
+    def size(self) -> int:
+        """Bytes. :raises OSError: the file is gone."""
+        return self.path.stat().st_size
+
 
 def find_files(paths: Sequence[Path]) -> list[SourceFile]:
     """The files themselves and all files below the directories, in a stable order, each once.

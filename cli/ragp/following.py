@@ -12,8 +12,10 @@ from ragp.outcomes import Outcome
 REFUSED, UNREADABLE = "refused", "unreadable"
 """This command's own words for a file that never became a document."""
 TERMINAL = frozenset(
-    ["live", "failed", "rejected", "superseded", "unchanged", "updated", "deleting", "deleted"]
-    + [REFUSED, UNREADABLE]
+    {
+        *("live", "unchanged", "updated", "superseded"),
+        *("failed", "rejected", "deleting", "deleted", REFUSED, UNREADABLE),
+    }
 )
 _POLL_SECONDS = 0.25
 _WINDOW = 32
