@@ -47,7 +47,7 @@ def configure_logging(settings: ServiceSettings, service: str) -> None:
     root.handlers = [handler]
     root.setLevel(settings.log_level)
     # A line per HTTP request or started subscriber is noise beside the jobs' own lines.
-    for noisy in ("httpx", "httpcore", "uvicorn.access", "rag.faststream"):
+    for noisy in ("httpx", "httpcore", "uvicorn", "rag.faststream"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     structlog.configure(
         processors=[

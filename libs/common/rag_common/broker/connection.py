@@ -9,14 +9,19 @@ import nats.errors
 from faststream.message import StreamMessage
 from faststream.nats import NatsBroker
 from faststream.security import SASLPlaintext
+from nats.js import JetStreamContext
 from opentelemetry.sdk.trace import TracerProvider
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from rag_common.broker.instrumentation import metric_middleware, trace_middleware
+from rag_common.errors import TransientError
 from rag_common.permissions import inbox_prefix
 from rag_common.settings import ServiceSettings
 from rag_common.telemetry import create_tracer_provider
 from rag_common.topology import Topology
+
+JETSTREAM_TIMEOUT = 10.0
+"""Seconds to wait for an answer of the JetStream API."""
 
 
 class Broker(NatsBroker):
@@ -51,6 +56,15 @@ class Broker(NatsBroker):
     def is_connected(self) -> bool:
         """Whether there is a connection, and it is not being re-established."""
         return self._connection is not None and self._connection.is_connected
+
+    def jetstream(self) -> JetStreamContext:
+        """The JetStream of this connection, for object stores and for :func:`verify`.
+
+        :raises TransientError: not connected yet.
+        """
+        if self._connection is None:
+            raise TransientError("not connected to NATS yet")
+        return self._connection.jetstream(timeout=JETSTREAM_TIMEOUT)
 
     async def stop(
         self,

@@ -1,0 +1,267 @@
+"""Objects of any size in a JetStream object store, streamed both ways.
+
+The format is that of NATS' object store (ADR-20), so ``nats object get`` and every client library read
+what is written here, and the reverse. Buckets are created by ``ragp provision`` alone. Reading takes no
+consumer: chunks come by batched direct gets, which nats-server has since 2.11.
+"""
+
+import asyncio
+import base64
+import hashlib
+import json
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, BinaryIO
+
+import nats.errors
+import nats.js.errors
+import structlog
+from nats.js import JetStreamContext
+from nats.js.api import Header
+from pydantic import BaseModel, Field, ValidationError
+
+from rag_common.errors import Overloaded, PermanentError, TransientError
+from rag_common.object_chunks import chunks_of, read_messages
+
+CHUNK_BYTES = 128 * 1024
+"""What the client libraries use as well."""
+WINDOW = 8
+"""Chunks that may wait for their acknowledgement: 1 MiB."""
+ACK_SECONDS = 30.0
+_DIGEST = "SHA-256="
+_STREAM_NOT_FOUND = 10059
+
+_log = structlog.get_logger(__name__)
+
+
+class TooLarge(PermanentError):
+    """The object is above the limit; nothing of it is kept."""
+
+    code = "too_large"
+
+
+class ObjectMissing(PermanentError):
+    """There is no object of this name."""
+
+    code = "object_missing"
+
+
+class ObjectDamaged(PermanentError):
+    """The bytes are not those that were written."""
+
+    code = "object_damaged"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """Size in bytes, and the SHA-256 in hexadecimal."""
+
+    size: int
+    sha256: str
+
+
+class _Info(BaseModel):
+    """The part of an object's metadata that is used here."""
+
+    nuid: str = Field(pattern=r"^\w+$")
+    size: int = Field(ge=0)
+    chunks: int = Field(ge=0)
+    digest: str = ""
+    deleted: bool = False
+
+    @property
+    def sha256(self) -> bytes:
+        return base64.urlsafe_b64decode(self.digest.removeprefix(_DIGEST))
+
+
+class ObjectStore:
+    """One bucket. ``jetstream`` is called for each operation, as the connection may not exist yet."""
+
+    def __init__(self, jetstream: Callable[[], JetStreamContext], bucket: str) -> None:
+        self._jetstream = jetstream
+        self._bucket = bucket
+        self._stream = f"OBJ_{bucket}"
+
+    async def put(self, name: str, chunks: AsyncIterator[bytes], *, limit: int | None = None) -> StoredObject:
+        """Store what ``chunks`` yields, holding about 1 MiB of it at a time.
+
+        Whatever goes wrong, also in ``chunks``, removes what was written. An object of the same name
+        is replaced once the new one is complete.
+
+        :raises TooLarge: there are more than ``limit`` bytes.
+        :raises TransientError: NATS is away, or the bucket is missing.
+        """
+        previous = await self._find(name)
+        jetstream = self._jetstream()
+        nuid = jetstream._nc._nuid.next().decode()
+        try:
+            info = await self._write(jetstream, nuid, chunks, limit)
+            await self._publish(
+                jetstream,
+                self._meta_subject(name),
+                json.dumps(self._meta(name, info)).encode(),
+                headers={Header.ROLLUP.value: "sub"},
+            )
+        except BaseException:
+            # Also when the upload was cancelled: its chunks must not stay behind.
+            await asyncio.shield(self._discard(nuid))
+            raise
+        if previous is not None:
+            await self._purge(self._chunk_subject(previous.nuid))
+        return StoredObject(info.size, info.sha256.hex())
+
+    async def info(self, name: str) -> StoredObject:
+        """:raises ObjectMissing: there is no such object."""
+        found = await self._require(name)
+        return StoredObject(found.size, found.sha256.hex())
+
+    async def stream(self, name: str) -> AsyncGenerator[bytes, None]:
+        """The object's bytes, a chunk at a time, read as fast as they are taken.
+
+        :raises ObjectMissing: there is no such object.
+        :raises ObjectDamaged: at the end, when the digest is wrong.
+        :raises TransientError: NATS is away, or a chunk has not reached the replica that was asked.
+        """
+        found = await self._require(name)
+        digest, count = hashlib.sha256(), 0
+        messages = read_messages(self._jetstream(), self._stream, self._chunk_subject(found.nuid))
+        async with aclosing(messages):
+            async for message in messages:
+                digest.update(message)
+                count += 1
+                yield message
+        if count < found.chunks:
+            await self._require(name)
+            raise TransientError(f"object {name}: {count} of {found.chunks} chunks are readable")
+        if found.size and digest.digest() != found.sha256:
+            raise ObjectDamaged(f"object {name} has another digest than when it was written")
+
+    async def get_to_file(self, name: str, file: BinaryIO) -> None:
+        """Write the object to an open file, off the event loop. Raises like :meth:`stream`."""
+        async with aclosing(self.stream(name)) as chunks:
+            async for chunk in chunks:
+                await asyncio.to_thread(file.write, chunk)
+
+    async def delete(self, name: str) -> None:
+        """Remove an object; one that does not exist is removed already.
+
+        Chunks go first: if this is interrupted, the name remains and a second call finishes.
+
+        :raises TransientError: NATS is away.
+        """
+        found = await self._find(name)
+        if found is None:
+            return
+        await self._purge(self._chunk_subject(found.nuid))
+        await self._purge(self._meta_subject(name))
+
+    async def names(self) -> AsyncGenerator[str, None]:
+        """The names of all objects, in no order that means anything."""
+        messages = read_messages(self._jetstream(), self._stream, f"$O.{self._bucket}.M.>", batch=256)
+        async with aclosing(messages):
+            async for message in messages:
+                meta = json.loads(message)
+                if not meta.get("deleted"):
+                    yield meta["name"]
+
+    async def _write(
+        self, jetstream: JetStreamContext, nuid: str, chunks: AsyncIterator[bytes], limit: int | None
+    ) -> _Info:
+        subject, digest = self._chunk_subject(nuid), hashlib.sha256()
+        size = count = 0
+        waiting: deque[asyncio.Task[None]] = deque()
+        try:
+            async for chunk in chunks_of(chunks, CHUNK_BYTES):
+                size += len(chunk)
+                if limit is not None and size > limit:
+                    raise TooLarge(f"larger than the limit of {limit} bytes")
+                digest.update(chunk)
+                count += 1
+                if len(waiting) == WINDOW:
+                    await waiting.popleft()
+                waiting.append(asyncio.create_task(self._publish(jetstream, subject, chunk)))
+            while waiting:
+                await waiting.popleft()
+        finally:
+            for task in waiting:
+                task.cancel()
+            # Nothing may be stored after the purge that follows a failure.
+            await asyncio.gather(*waiting, return_exceptions=True)
+        encoded = base64.urlsafe_b64encode(digest.digest()).decode()
+        return _Info(nuid=nuid, size=size, chunks=count, digest=_DIGEST + encoded)
+
+    async def _publish(
+        self,
+        jetstream: JetStreamContext,
+        subject: str,
+        body: bytes,
+        headers: dict[str, Any] | None = None,
+    ) -> None:
+        try:
+            await jetstream.publish(subject, body, timeout=ACK_SECONDS, stream=self._stream, headers=headers)
+        except nats.js.errors.APIError as error:
+            raise Overloaded(f"bucket {self._bucket} is full: {error.description}") from error
+        except (nats.errors.Error, TimeoutError) as error:
+            raise self._unavailable(error) from error
+
+    async def _require(self, name: str) -> _Info:
+        found = await self._find(name)
+        if found is None:
+            raise ObjectMissing(f"bucket {self._bucket} has no object {name}")
+        return found
+
+    async def _find(self, name: str) -> _Info | None:
+        try:
+            # From the stream's leader: a replica may lag behind, and would make it look missing.
+            message = await self._jetstream().get_last_msg(self._stream, self._meta_subject(name))
+        except nats.js.errors.NotFoundError as error:
+            if error.err_code == _STREAM_NOT_FOUND:
+                raise self._unavailable(error) from error
+            return None
+        except (nats.errors.Error, TimeoutError) as error:
+            raise self._unavailable(error) from error
+        try:
+            info = _Info.model_validate_json(message.data or b"")
+        except ValidationError as error:
+            raise ObjectDamaged(f"object {name} has no readable metadata, or is a link") from error
+        return None if info.deleted else info
+
+    async def _discard(self, nuid: str) -> None:
+        try:
+            await self._purge(self._chunk_subject(nuid))
+        except TransientError as error:
+            _log.warning("chunks_left_behind", bucket=self._bucket, nuid=nuid, reason=error.message)
+
+    async def _purge(self, subject: str) -> None:
+        try:
+            await self._jetstream().purge_stream(self._stream, subject=subject)
+        except (nats.errors.Error, TimeoutError) as error:
+            raise self._unavailable(error) from error
+
+    def _unavailable(self, error: Exception) -> TransientError:
+        if isinstance(error, nats.js.errors.NotFoundError | nats.js.errors.NoStreamResponseError):
+            return TransientError(
+                f"bucket {self._bucket} does not exist; run 'ragp provision'", code="bucket_missing"
+            )
+        return TransientError(f"NATS is unavailable: {type(error).__name__}: {error}")
+
+    def _meta(self, name: str, info: _Info) -> dict[str, object]:
+        return {
+            "name": name,
+            "bucket": self._bucket,
+            "nuid": info.nuid,
+            "size": info.size,
+            "chunks": info.chunks,
+            "digest": info.digest,
+            "mtime": datetime.now(UTC).isoformat(),
+            "options": {"max_chunk_size": CHUNK_BYTES},
+        }
+
+    def _meta_subject(self, name: str) -> str:
+        return f"$O.{self._bucket}.M.{base64.urlsafe_b64encode(name.encode()).decode()}"
+
+    def _chunk_subject(self, nuid: str) -> str:
+        return f"$O.{self._bucket}.C.{nuid}"
