@@ -4,9 +4,13 @@
 PYTHON ?=
 # Package index to take torch from, for a CPU build. Empty: the default index.
 TORCH_INDEX ?=
+# Port of the API of "demo" and "up". Empty: 8080.
+PORT ?=
 # Processes that run the tests, and anything else to tell pytest (for example PYTEST_ARGS="-k drop").
 WORKERS ?= 2
 PYTEST_ARGS ?=
+# What to tell every benchmark, for example BENCH_ARGS=--quick.
+BENCH_ARGS ?=
 
 BIN := .venv/bin
 SOURCES := libs services cli bench scripts examples
@@ -26,10 +30,10 @@ setup: ## Build or refresh .venv (implied by the targets below)
 	@sh scripts/setup.sh
 
 demo: setup ## Start everything, ingest examples/corpus, search it, stop
-	@$(BIN)/python -m scripts.demo
+	@$(BIN)/python -m scripts.demo $(if $(PORT),--port $(PORT))
 
 up: setup ## Start the platform in the background and leave it running
-	@$(BIN)/ragp up --detach
+	@$(BIN)/ragp up --detach $(if $(PORT),--port $(PORT))
 
 down: setup ## Stop the platform that "make up" started
 	@$(BIN)/ragp down
@@ -49,7 +53,7 @@ fix: setup ## Let ruff mend what it can
 	$(BIN)/ruff format .
 
 bench: setup ## Run every benchmark
-	@for script in bench/[a-z]*.py; do echo "== $$script"; $(BIN)/python "$$script" $(BENCH_ARGS) || exit 1; done
+	@for script in $$(grep -l __main__ bench/*.py); do echo "== $$script"; $(BIN)/python $$script $(BENCH_ARGS) || exit 1; done
 
 corpus: setup ## Rebuild the PDF and DOCX files of examples/corpus
 	@$(BIN)/python -m examples.build_corpus examples/corpus

@@ -1,0 +1,101 @@
+"""``make demo``: start the platform on this machine, ingest the example corpus, search it, stop."""
+
+import json
+import shlex
+import subprocess
+import sys
+from typing import NamedTuple
+
+COLLECTION = "handbook"
+
+
+class Search(NamedTuple):
+    """A question, and words that one of its passages must hold."""
+
+    question: str
+    expected: str
+
+
+SEARCHES = (
+    Search("How much is the daily allowance on board a vessel?", "90 euros"),
+    Search("buoy adrift: how far from its mooring before the alarm is raised?", "350"),
+    Search("drift of a barometer since its last calibration", "0.6 hPa"),
+    Search("В какой срок сдаётся отчёт о командировке?", "пяти рабочих дней"),
+    Search("Почему оборвался трос буя № 214?", "вертлюг"),
+)
+
+
+class DemoError(Exception):
+    """A step did not do what it must."""
+
+
+def ragp(*arguments: str) -> None:
+    """Show a command and run it.
+
+    :raises DemoError: it failed.
+    """
+    print(f"\n$ ragp {shlex.join(arguments)}", flush=True)
+    if subprocess.run(_command(*arguments), check=False).returncode != 0:
+        raise DemoError(f"'ragp {arguments[0]}' failed; more in: ragp logs")
+
+
+def _command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "ragp", *arguments]
+
+
+def is_running() -> bool:
+    return subprocess.run(_command("status"), capture_output=True, check=False).returncode == 0
+
+
+def search(wanted: Search) -> None:
+    """:raises DemoError: no passage holds the expected words."""
+    arguments = ("search", wanted.question, "--collection", COLLECTION, "--limit", "3")
+    ragp(*arguments)
+    answer = subprocess.run(_command(*arguments, "--json"), stdout=subprocess.PIPE, check=True)
+    texts = [" ".join(passage["text"].split()) for passage in json.loads(answer.stdout)["passages"]]
+    if not any(wanted.expected in text for text in texts):
+        raise DemoError(f"no passage says {wanted.expected!r}")
+
+
+def show() -> None:
+    ragp("ingest", "examples/corpus/en", "--collection", COLLECTION)
+    ragp("drop", "examples/corpus/ru", "--collection", COLLECTION)
+    for wanted in SEARCHES:
+        search(wanted)
+
+
+def farewell(started: bool, port: list[str]) -> None:
+    lines = [
+        (f'ragp search "who may be on deck?" -c {COLLECTION}', "ask something else"),
+        (f"ragp ingest PATH... -c {COLLECTION}", "add files or directories of your own"),
+        ("ragp status", "processes, memory, queues"),
+        ("ragp key show", "the key for the HTTP API"),
+    ]
+    if started:
+        up = shlex.join(["ragp", "up", "--detach", *port])
+        lines = [(up, "start again; the documents are still there"), *lines, ("ragp down", "stop")]
+    print("\nThe demo is over. To go on:\n\n  . .venv/bin/activate")
+    for command, purpose in lines:
+        print(f"  {command:<50}# {purpose}")
+
+
+def main(arguments: list[str]) -> int:
+    """``arguments`` go to ``ragp up``. A platform that runs already is used and left running."""
+    started = not is_running()
+    try:
+        if started:
+            ragp("up", "--detach", *arguments)
+        try:
+            show()
+        finally:
+            if started:
+                ragp("down")
+    except DemoError as error:
+        print(f"\nThe demo failed: {error}", file=sys.stderr)
+        return 1
+    farewell(started, arguments)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
