@@ -271,24 +271,20 @@ class VectorIndexContract:
         assert await matching(index, Exists(field="old")) == set()
         assert await matching(index, Exists(field="new")) == {0}
 
-    async def test_set_access_replaces_the_filter_fields_of_one_generation(self, index: VectorIndex) -> None:
+    async def test_set_access_replaces_the_filter_fields_of_one_document(self, index: VectorIndex) -> None:
         await index.upsert(
             SPACE,
             [
                 make_point(1, meta={"gone": 1, "kept": 1}),
-                make_point(2, generation=2, meta={"gone": 1}),
+                make_point(2, generation=2),
                 make_point(3, document_id=DOCUMENTS[1], meta={"gone": 1}),
             ],
         )
         await index.set_access(
-            SPACE,
-            GenerationKey("acme", DOCUMENTS[0], 1),
-            collection_id="moved",
-            acl=("group:hr",),
-            meta={"kept": 2},
+            SPACE, "acme", DOCUMENTS[0], collection_id="moved", acl=("group:hr",), meta={"kept": 2}
         )
-        assert await found(index, search()) == {(0, 2), (1, 3)}
-        assert await found(index, search(scope_filter("acme", ["group:hr"], ["moved"]))) == {(0, 1)}
+        assert await found(index, search()) == {(1, 3)}
+        assert await found(index, search(scope_filter("acme", ["group:hr"], ["moved"]))) == {(0, 1), (0, 2)}
         hr = scope_filter("acme", ["group:hr"], ["moved"], Exists(field="gone"))
         assert await found(index, search(hr)) == set()
 

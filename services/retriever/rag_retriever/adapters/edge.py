@@ -65,13 +65,14 @@ class EdgeIndex:
     async def set_access(
         self,
         space: str,
-        generation: GenerationKey,
+        tenant: str,
+        document_id: str,
         *,
         collection_id: str,
         acl: tuple[str, ...],
         meta: Mapping[str, JsonValue],
     ) -> None:
-        await self._write(self._shards.set_access, space, generation, collection_id, acl, meta)
+        await self._write(self._shards.set_access, space, tenant, document_id, collection_id, acl, meta)
 
     async def delete_points(self, space: str, ids: Sequence[UUID]) -> None:
         await self._write(self._shards.delete_points, space, ids)

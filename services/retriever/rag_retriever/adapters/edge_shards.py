@@ -129,12 +129,13 @@ class EdgeShards:
     def set_access(
         self,
         space: str,
-        generation: GenerationKey,
+        tenant: str,
+        document_id: str,
         collection_id: str,
         acl: tuple[str, ...],
         meta: Mapping[str, JsonValue],
     ) -> None:
-        chosen = _document(generation.tenant, generation.document_id, (generation.generation,))
+        chosen = _document(tenant, document_id, ())
         payload = {"collection_id": collection_id, "acl": list(acl), "meta": dict(meta)}
         self._update(space, edge.UpdateOperation.set_payload_by_filter(chosen, payload))
 

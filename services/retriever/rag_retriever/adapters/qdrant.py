@@ -135,7 +135,8 @@ class QdrantIndex:
     async def set_access(
         self,
         space: str,
-        generation: GenerationKey,
+        tenant: str,
+        document_id: str,
         *,
         collection_id: str,
         acl: tuple[str, ...],
@@ -143,7 +144,7 @@ class QdrantIndex:
     ) -> None:
         if not await self._exists(space):
             return
-        chosen = _document(generation.tenant, generation.document_id, (generation.generation,))
+        chosen = _document(tenant, document_id, ())
         payload = {"collection_id": collection_id, "acl": list(acl), "meta": dict(meta)}
         with _translated():
             await self._client.set_payload(self._name(space), payload, points=chosen, wait=True)

@@ -6,7 +6,7 @@ written without a :class:`Scope`, and only :func:`scope_filter` builds one.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from uuid import UUID, uuid5
 
 import numpy as np
@@ -119,8 +119,7 @@ class SearchSpec:
     sparse: SparseVector | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ChunkKey:
+class ChunkKey(NamedTuple):
     """The primary key of a chunk in the registry."""
 
     document_id: str
@@ -173,13 +172,14 @@ class VectorIndex(Protocol):
     async def set_access(
         self,
         space: str,
-        generation: GenerationKey,
+        tenant: str,
+        document_id: str,
         *,
         collection_id: str,
         acl: tuple[str, ...],
         meta: Mapping[str, JsonValue],
     ) -> None:
-        """Replace the filter fields of every point of one generation."""
+        """Replace the filter fields of every point of a document."""
 
     async def delete_points(self, space: str, ids: Sequence[UUID]) -> None:
         """Remove points; absent ones are no error."""

@@ -1,6 +1,5 @@
 """How a user's metadata object is written into a point, so that both engines filter it alike."""
 
-import math
 import sys
 from collections.abc import Mapping
 
@@ -29,5 +28,5 @@ def _indexable(value: JsonValue) -> JsonValue:
     if isinstance(value, float) and value.is_integer() and abs(value) <= _EXACT:
         return int(value)
     if isinstance(value, int) and not isinstance(value, bool) and not INT64_MIN <= value <= INT64_MAX:
-        return math.copysign(min(abs(value), _LARGEST), value)
+        return float(max(-_LARGEST, min(value, _LARGEST)))
     return value
