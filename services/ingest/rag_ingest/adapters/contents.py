@@ -2,12 +2,13 @@
 
 import hashlib
 import tempfile
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
-from rag_common.errors import PermanentError
-from rag_common.objects import ObjectStore
+from rag_common.errors import PermanentError, TransientError
+from rag_common.objects import ObjectStore, TooLarge
 from rag_ingest.domain.ports import Content
 
 _BLOCK = 128 * 1024
@@ -32,35 +33,31 @@ class ObjectContents:
     @asynccontextmanager
     async def inline(self, data: bytes) -> AsyncIterator[Content]:
         """Bytes that came in the message."""
-        with self._file() as file:
+        with self._file() as (path, file):
             file.write(data)
             file.flush()
-            yield Content(Path(file.name), len(data), hashlib.sha256(data).hexdigest())
+            yield Content(path, len(data), hashlib.sha256(data).hexdigest())
 
     @asynccontextmanager
     async def accepted(self, upload_id: str) -> AsyncIterator[Path]:
         """:raises ObjectMissing: there is no such upload."""
-        with self._file() as file:
+        with self._file() as (path, file):
             await self._documents.get_to_file(upload_id, file)
             file.flush()
-            yield Path(file.name)
+            yield path
 
     @asynccontextmanager
     async def dropped(self, tenant: str, name: str) -> AsyncIterator[Content]:
-        """:raises PermanentError: ``object_missing``, or ``too_large`` before the disk is full of it."""
-        digest = hashlib.sha256()
-        size = 0
-        with self._file() as file:
-            async for data in self._drops(tenant).stream(name):
-                size += len(data)
-                if size > self._max_bytes:
-                    raise PermanentError(
-                        f"the dropped object is larger than {self._max_bytes:,} bytes", code="too_large"
-                    )
-                digest.update(data)
-                file.write(data)
-            file.flush()
-            yield Content(Path(file.name), size, digest.hexdigest())
+        """:raises PermanentError: ``object_missing``, ``too_large``, or ``no_drop_bucket``."""
+        with self._file() as (path, file):
+            try:
+                size, digest = await self._download(self._drops(tenant), name, file)
+            except TransientError as error:
+                if error.code != "bucket_missing":
+                    raise
+                # One tenant's mistake must not hold the lane of all.
+                raise PermanentError("the tenant has no drop bucket", code="no_drop_bucket") from error
+            yield Content(path, size, digest)
 
     async def keep(self, content: Content, upload_id: str) -> None:
         """Store the bytes for good; again under the same id overwrites them."""
@@ -70,8 +67,27 @@ class ObjectContents:
         """Remove a dropped object, if it is still there."""
         await self._drops(tenant).delete(name)
 
-    def _file(self) -> "tempfile._TemporaryFileWrapper[bytes]":
-        return tempfile.NamedTemporaryFile(prefix="rag-ingest-", dir=self._directory)
+    async def _download(self, bucket: ObjectStore, name: str, file: BinaryIO) -> tuple[int, str]:
+        digest = hashlib.sha256()
+        size = 0
+        async with aclosing(bucket.stream(name)) as blocks:
+            async for block in blocks:
+                size += len(block)
+                if size > self._max_bytes:
+                    raise TooLarge(f"the dropped object is larger than {self._max_bytes:,} bytes")
+                digest.update(block)
+                file.write(block)
+        file.flush()
+        return size, digest.hexdigest()
+
+    @contextmanager
+    def _file(self) -> Iterator[tuple[Path, BinaryIO]]:
+        descriptor, name = tempfile.mkstemp(prefix="rag-ingest-", dir=self._directory)
+        try:
+            with open(descriptor, "wb") as file:
+                yield Path(name), file
+        finally:
+            Path(name).unlink(missing_ok=True)
 
 
 async def _blocks(path: Path) -> AsyncIterator[bytes]:

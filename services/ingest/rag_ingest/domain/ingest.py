@@ -143,9 +143,7 @@ class Ingest:
         command = UpdateIndexedDocument(tenant=document.tenant, document_id=document.document_id)
         await self._messages.publish(command, msg_id=_message_id(document, "update", 0, delivery))
 
-    async def _resume(
-        self, generation: Generation, delivery: Delivery, path: Path | None = None
-    ) -> None:
+    async def _resume(self, generation: Generation, delivery: Delivery, path: Path | None = None) -> None:
         """Go on where the generation stands; its bytes are fetched if they are not at hand."""
         if generation.state == "embedding":
             await self._republish(generation, delivery)

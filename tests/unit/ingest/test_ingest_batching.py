@@ -1,0 +1,65 @@
+"""Batches hold what one message may hold; the fingerprint follows what decides the chunks."""
+
+import uuid
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rag_common.contracts import MAX_MESSAGE_BYTES, ChunkText, DocumentRef
+from rag_ingest.domain.batching import MAX_BATCH_CHUNKS, batch_numbers, embed_messages
+from rag_ingest.domain.fingerprint import pipeline_fingerprint
+
+DOCUMENT = DocumentRef(tenant="default", document_id=str(uuid.uuid4()), generation=7)
+
+
+def numbered(texts: list[str]) -> list[tuple[int, ChunkText]]:
+    batches = batch_numbers(texts, document=DOCUMENT, space="minilm")
+    return [
+        (batch, ChunkText(no=no, text=text))
+        for no, (batch, text) in enumerate(zip(batches, texts, strict=True))
+    ]
+
+
+# Control characters take six bytes in JSON, emoji four in UTF-8: the limit is on encoded bytes.
+@given(
+    st.lists(
+        st.sampled_from(["a", "\x01", "Ж", "👩\u200d👧", '"', "\\"]).flatmap(
+            lambda unit: st.integers(1, 20_000).map(lambda times: unit * times)
+        ),
+        max_size=150,
+    )
+)
+@settings(deadline=None, max_examples=40)
+def test_every_message_fits_and_every_chunk_is_in_one(texts: list[str]) -> None:
+    messages = list(embed_messages(numbered(texts), document=DOCUMENT, space="minilm", lane="bulk"))
+    assert [message.batch for message in messages] == list(range(len(messages)))
+    assert [chunk.text for message in messages for chunk in message.chunks] == texts
+    for message in messages:
+        assert len(message.encode()) <= MAX_MESSAGE_BYTES
+        assert len(message.chunks) <= MAX_BATCH_CHUNKS
+
+
+def test_small_chunks_fill_their_batches() -> None:
+    assert batch_numbers(["words"] * 130, document=DOCUMENT, space="minilm") == [0] * 64 + [1] * 64 + [2] * 2
+
+
+def test_batches_may_come_in_any_order() -> None:
+    chunks = numbered(["words"] * 130)
+    forwards = list(embed_messages(chunks, document=DOCUMENT, space="minilm", lane="bulk"))
+    backwards = list(
+        embed_messages(chunks[64:] + chunks[:64], document=DOCUMENT, space="minilm", lane="bulk")
+    )
+    assert forwards == backwards
+
+
+def test_the_fingerprint_is_stable_and_short() -> None:
+    first = pipeline_fingerprint({"parser": "4.10.4", "chunk_words": 100})
+    assert first == pipeline_fingerprint({"chunk_words": 100, "parser": "4.10.4"})
+    assert len(first) == 16
+
+
+@pytest.mark.parametrize("changed", [{"chunk_words": 101}, {"parser": "4.10.5"}, {"extra": 1}])
+def test_the_fingerprint_follows_every_part(changed: dict[str, str | int]) -> None:
+    parts: dict[str, str | int] = {"parser": "4.10.4", "chunk_words": 100}
+    assert pipeline_fingerprint(parts) != pipeline_fingerprint(parts | changed)
