@@ -70,6 +70,11 @@ class MicroBatcher:
         for pool in (self._tokenizer_pool, self._encoder_pool):
             await asyncio.to_thread(pool.shutdown)
 
+    @property
+    def ready(self) -> int:
+        """Texts that are tokenised and wait for a worker."""
+        return sum(len(self._lanes[priority]) for priority in Priority)
+
     async def encode(self, texts: Sequence[str], priority: Priority) -> Vectors:
         """Vectors of shape (texts, dimension), in the order of the texts.
 

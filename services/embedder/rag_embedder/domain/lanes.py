@@ -42,6 +42,11 @@ class Lane:
             self._arrived.popleft()
         return bool(self._retries or self._window or self._arrived)
 
+    def __len__(self) -> int:
+        """Texts that wait, those of settled requests included."""
+        waiting = (*(one.texts for one in self._retries), self._window, *self._arrived)
+        return sum(map(len, waiting))
+
     def take(self, budget: int) -> Slice:
         """Remove the next slice; the lane must not be empty.
 

@@ -1,0 +1,1 @@
+"""The embedder's technologies: the model and the metrics."""
