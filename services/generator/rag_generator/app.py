@@ -1,22 +1,23 @@
 """Wires the generator together: so far it starts, reports its health and consumes nothing."""
 
 import contextlib
-from collections.abc import AsyncIterator
 
-from rag_common.service import make_service, serve
-from starlette.types import ASGIApp
+from starlette.applications import Starlette
 
 from rag_common.broker import create_broker
+from rag_common.service import make_service, serve
 from rag_generator.settings import GeneratorSettings
 
 
-def create_app(settings: GeneratorSettings) -> ASGIApp:
-    @contextlib.asynccontextmanager
-    async def lifespan() -> AsyncIterator[None]:
-        yield
-
-    broker = create_broker(settings, "generator")
-    return make_service(settings, broker, service="generator", lifespan=lifespan, checks={}, consumers=())
+def create_app(settings: GeneratorSettings) -> Starlette:
+    return make_service(
+        settings,
+        create_broker(settings, "generator"),
+        service="generator",
+        lifespan=contextlib.nullcontext,
+        checks={},
+        consumers=(),
+    )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,52 @@
+"""The preflight."""
+
+import socket
+from pathlib import Path
+
+import psutil
+
+from ragp.commands.doctor import Finding, examine
+from ragp.stack.state import LOOPBACK, DataDirectory, RunRecord, free_port, write_private
+
+
+def findings(directory: DataDirectory, port: int) -> dict[str, Finding]:
+    return {finding.subject: finding for finding in examine(directory, port)}
+
+
+def test_a_fit_machine(tmp_path: Path) -> None:
+    port = free_port()
+    found = findings(DataDirectory(tmp_path / "data"), port)
+    assert found["model weights"].verdict == "ok"
+    assert found["nats-server"].verdict == "ok"
+    assert found[f"port {port}"].verdict == "ok"
+    assert "will be created" in found["data directory"].detail
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_taken_port_fails_with_a_cure(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind((LOOPBACK, 0))
+        other.listen()
+        port = other.getsockname()[1]
+        found = findings(DataDirectory(tmp_path), port)[f"port {port}"]
+    assert found.verdict == "fail"
+    assert "--port" in str(found.cure)
+
+
+def test_the_port_of_this_very_stack_is_no_problem(tmp_path: Path) -> None:
+    directory = DataDirectory(tmp_path)
+    own = psutil.Process()
+    with socket.socket() as gateway:
+        gateway.bind((LOOPBACK, 0))
+        port = gateway.getsockname()[1]
+        url = f"http://{LOOPBACK}:{port}"
+        record = RunRecord(pid=own.pid, created=own.create_time(), started_at=0, ready=True, url=url)
+        write_private(directory.run_file, record.model_dump_json())
+        assert findings(directory, port)[f"port {port}"].verdict == "ok"
+
+
+def test_a_data_directory_that_others_can_read_is_a_warning(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    found = findings(DataDirectory(tmp_path), free_port())["data directory"]
+    assert found.verdict == "warn"
+    assert found.cure == f"chmod 700 {tmp_path}"
