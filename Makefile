@@ -21,7 +21,7 @@ export PYTHON
 export TORCH_INDEX
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test check fix bench corpus constraints clean
+.PHONY: help setup demo up down test check fix bench docs corpus constraints clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ fix: setup ## Let ruff mend what it can
 
 bench: setup ## Run every benchmark
 	@for script in $$(grep -l __main__ bench/*.py); do echo "== $$script"; $(BIN)/python $$script $(BENCH_ARGS) || exit 1; done
+
+docs: setup ## Write docs/settings.md from the settings classes
+	@$(BIN)/python -m scripts.settings_page
 
 corpus: setup ## Rebuild the PDF and DOCX files of examples/corpus
 	@$(BIN)/python -m examples.build_corpus examples/corpus
