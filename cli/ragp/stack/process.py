@@ -107,8 +107,9 @@ class SupervisedProcess:
         )
 
     def kill(self) -> None:
-        """SIGKILL the process itself; the supervisor restarts it."""
+        """SIGKILL the process itself. It is restarted; :meth:`wait_ready` waits for that."""
         os.kill(self.pid, signal.SIGKILL)
+        self._ready.clear()
 
     def begin(self) -> None:
         """Start without waiting for readiness."""
