@@ -32,6 +32,7 @@ class EdgeIndex:
         self._flush_interval = flush_interval
         self._flush_timer: asyncio.TimerHandle | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="edge")
+        self._dimensions: dict[str, int] = {}
         self._closed = False
 
     @classmethod
@@ -54,7 +55,9 @@ class EdgeIndex:
         await self._run(self._shards.claim, installation_id)
 
     async def ensure_space(self, space: str, dimension: int) -> None:
-        await self._run(self._shards.ensure_space, space, dimension)
+        if self._dimensions.get(space) != dimension:
+            await self._run(self._shards.ensure_space, space, dimension)
+            self._dimensions[space] = dimension
 
     async def spaces(self) -> tuple[str, ...]:
         return await self._run(self._shards.names)

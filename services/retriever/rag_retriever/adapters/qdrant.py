@@ -64,6 +64,7 @@ class QdrantIndex:
         """``prefix``: lets several installations share a server."""
         self._client = client
         self._prefix = prefix
+        self._dimensions: dict[str, int] = {}
         self._seen: set[str] = set()
 
     async def claim(self, installation_id: str) -> None:
@@ -86,6 +87,8 @@ class QdrantIndex:
             )
 
     async def ensure_space(self, space: str, dimension: int) -> None:
+        if self._dimensions.get(space) == dimension:
+            return
         name = self._name(space)
         with _translated():
             if not await self._client.collection_exists(name):
@@ -98,6 +101,7 @@ class QdrantIndex:
         found = vectors["dense"].size if isinstance(vectors, dict) and "dense" in vectors else None
         if found != dimension:
             raise IndexRefused(f"the space {space!r} has vectors of dimension {found}, not {dimension}")
+        self._dimensions[space] = dimension
 
     async def _create(self, name: str, dimension: int) -> None:
         try:

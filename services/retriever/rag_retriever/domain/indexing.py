@@ -42,6 +42,7 @@ class IndexBatch:
         """
         space = await self.spaces.get(batch.space)
         vectors = read_vectors(batch, space)
+        await self.index.ensure_space(space.name, space.dimension)
         source = await self.registry.source(batch.document, batch.numbers)
         outcome: Outcome = "stale"
         while source is not None:

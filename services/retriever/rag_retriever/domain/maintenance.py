@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Generic
 
-from rag_common.contracts import UpdateIndexedDocument
 from rag_common.errors import PermanentError
 from rag_retriever.domain.index import GenerationKey, IndexUnavailable, VectorIndex
 from rag_retriever.domain.metadata import indexable
@@ -27,23 +26,23 @@ class UpdateDocument:
     index: VectorIndex
     registry: IndexRegistry[Any]
 
-    async def __call__(self, update: UpdateIndexedDocument) -> None:
+    async def __call__(self, tenant: str, document_id: str) -> None:
         """Returns when the index has the version that the registry had last."""
         applied = False
         while not applied:
-            source = await self.registry.update_source(update.tenant, update.document_id)
+            source = await self.registry.update_source(tenant, document_id)
             if source is None:
                 return
             for space in await self.index.spaces():
                 await self.index.set_access(
                     space,
-                    update.tenant,
-                    update.document_id,
+                    tenant,
+                    document_id,
                     collection_id=source.collection_id,
                     acl=source.acl,
                     meta=indexable(source.metadata),
                 )
-            applied = await self.registry.updated(update.tenant, update.document_id, source.acl_version)
+            applied = await self.registry.updated(tenant, document_id, source.acl_version)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """What the retriever needs from outside, besides the index."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Literal, Protocol, TypeVar
 
 from pydantic import JsonValue
@@ -45,12 +45,8 @@ class SparseEncoder(Protocol):
         """Every distinct term with weight 1; empty when the question has only stop words."""
 
 
-class DenseEncoder(Protocol):
-    async def __call__(self, question: tuple[str, str]) -> Vector:
-        """The vector of (space, question).
-
-        :raises EncoderUnavailable: no usable answer within the timeout, twice.
-        """
+DenseEncoder = Callable[[tuple[str, str]], Awaitable[Vector]]
+"""The vector of (space, question); raises :class:`EncoderUnavailable` without a usable answer in time."""
 
 
 class PassageText(Protocol):
@@ -83,7 +79,7 @@ class Passages(Protocol):
         principals: Sequence[str],
         collections: Sequence[str],
         proposed: Sequence[ChunkKey],
-    ) -> Mapping[ChunkKey, PassageText]:
+    ) -> Mapping[tuple[str, int, int], PassageText]:
         """Of the proposed chunks those that the caller may read now. ``collections``: names."""
 
 

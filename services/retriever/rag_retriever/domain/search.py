@@ -134,7 +134,7 @@ class Search:
     ) -> list[Passage]:
         depth = 2 * query.limit + 10
         spec = SearchSpec(question.space, scope, depth, question.dense, question.sparse)
-        admitted: dict[ChunkKey, PassageText] = {}
+        admitted: dict[tuple[str, int, int], PassageText] = {}
         checked: set[ChunkKey] = set()
         found: list[Hit] = []
         for _ in range(ROUNDS):
@@ -154,7 +154,7 @@ class Search:
         scope: Scope,
         hits: Sequence[Hit],
         checked: set[ChunkKey],
-        admitted: dict[ChunkKey, PassageText],
+        admitted: dict[tuple[str, int, int], PassageText],
     ) -> None:
         """Ask the registry about the best hits, until enough of them are admitted or none is left."""
         pending = [hit.key for hit in hits if hit.key not in checked]
