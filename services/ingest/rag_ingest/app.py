@@ -1,0 +1,153 @@
+"""The ingest service, wired together: ``python -m rag_ingest.app``."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.metadata import version
+from typing import get_args
+
+from starlette.applications import Starlette
+
+from rag_common.broker import Broker, Publisher, consume, create_broker
+from rag_common.contracts import IngestDocument, Lane
+from rag_common.errors import TransientError
+from rag_common.objects import ObjectStore
+from rag_common.registry import Registry
+from rag_common.service import make_service, serve
+from rag_common.topology import Topology
+from rag_ingest.adapters.contents import ObjectContents
+from rag_ingest.adapters.parser import FileParser
+from rag_ingest.adapters.registry import IngestRegistry
+from rag_ingest.adapters.splitter import WordSplitter
+from rag_ingest.adapters.worker_pool import Limits, WorkerPool
+from rag_ingest.domain.fingerprint import pipeline_fingerprint
+from rag_ingest.domain.ingest import Ingest, Pipeline
+from rag_ingest.handlers import ingest_handler
+from rag_ingest.settings import IngestSettings
+
+LANES: tuple[Lane, ...] = get_args(Lane)
+PIPELINE_VERSION = 1
+"""Raised when our own code begins to make other chunks of the same bytes."""
+DATABASE_TRIES = 30
+"""Seconds that a start waits for a database which is starting as well."""
+
+
+def fingerprint_of(settings: IngestSettings) -> str:
+    """Names how these settings and the installed libraries turn bytes into chunks."""
+    return pipeline_fingerprint(
+        {
+            "pipeline": PIPELINE_VERSION,
+            "kreuzberg": version("kreuzberg"),
+            "langchain-text-splitters": version("langchain-text-splitters"),
+            "chunk_words": settings.chunk_words,
+            "chunk_characters": settings.chunk_characters,
+        }
+    )
+
+
+def create_app(settings: IngestSettings) -> Starlette:
+    """The service; it connects when it is started."""
+    broker = create_broker(settings, "ingest")
+    service = _Service(settings, broker)
+    return make_service(
+        settings,
+        broker,
+        service="ingest",
+        lifespan=service.lifespan,
+        checks={"registry": service.check_registry},
+        consumers=[f"ingest-{lane}" for lane in LANES],
+    )
+
+
+class _Service:
+    """What exists only while the service runs."""
+
+    def __init__(self, settings: IngestSettings, broker: Broker) -> None:
+        self._settings = settings
+        self._broker = broker
+        self._topology = Topology(settings.namespace)
+        self._registry: Registry | None = None
+
+    async def check_registry(self) -> None:
+        """:raises TransientError: the database does not answer."""
+        if self._registry is None:
+            raise TransientError("the registry is not connected yet")
+        await self._registry.ping()
+
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[None]:
+        """Open the registry and the parser pools, and subscribe both lanes."""
+        async with AsyncExitStack() as stack:
+            registry = self._registry = await self._connect()
+            stack.push_async_callback(registry.close)
+            fingerprint = fingerprint_of(self._settings)
+            await registry.spaces.set_pipeline(fingerprint)
+            pools = {lane: self._pool() for lane in LANES}
+            for pool in pools.values():
+                stack.push_async_callback(pool.close)
+            self._subscribe(registry, pools, fingerprint)
+            yield
+
+    async def _connect(self) -> Registry:
+        settings = self._settings
+        for _ in range(DATABASE_TRIES - 1):
+            try:
+                return await Registry.connect(
+                    settings.database_url.get_secret_value(), settings.database_pool_size
+                )
+            except TransientError as error:
+                await asyncio.sleep(error.retry_after)
+        return await Registry.connect(settings.database_url.get_secret_value(), settings.database_pool_size)
+
+    def _pool(self) -> WorkerPool:
+        settings = self._settings
+        limits = Limits(
+            memory_bytes=settings.parser_memory_bytes,
+            cpu_seconds=settings.parser_cpu_seconds,
+            wall_seconds=settings.parser_wall_seconds,
+        )
+        return WorkerPool(settings.parser_processes, limits=limits, idle_seconds=settings.parser_idle_seconds)
+
+    def _subscribe(self, registry: Registry, pools: dict[Lane, WorkerPool], fingerprint: str) -> None:
+        settings = self._settings
+        pipeline = Pipeline(
+            parsers={
+                lane: FileParser(pool, max_characters=settings.max_document_characters)
+                for lane, pool in pools.items()
+            },
+            splitter=WordSplitter(max_words=settings.chunk_words, max_characters=settings.chunk_characters),
+            max_chunk_characters=settings.chunk_characters,
+            fingerprint=fingerprint,
+        )
+        ingest = Ingest(
+            IngestRegistry(registry), self._contents(), pipeline, Publisher(self._broker, self._topology)
+        )
+        workers: dict[Lane, int] = {
+            "interactive": settings.interactive_workers,
+            "bulk": settings.bulk_workers,
+        }
+        for lane in LANES:
+            consume(
+                self._broker,
+                self._topology,
+                f"ingest-{lane}",
+                IngestDocument,
+                ingest_handler(ingest, lane),
+                max_workers=workers[lane],
+            )
+
+    def _contents(self) -> ObjectContents:
+        def bucket(name: str) -> ObjectStore:
+            return ObjectStore(self._broker.jetstream, self._topology.bucket(name))
+
+        return ObjectContents(
+            bucket("documents"),
+            lambda tenant: bucket(f"drop-{tenant}"),
+            max_bytes=self._settings.max_drop_bytes,
+            directory=self._settings.work_dir,
+        )
+
+
+if __name__ == "__main__":
+    service_settings = IngestSettings()
+    serve(create_app(service_settings), service_settings)
