@@ -1,0 +1,283 @@
+"""Jobs that are interrupted, repeated or overtaken: the use case on the real registry and object store."""
+
+import dataclasses
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+from ingest_support import Stage, drop, once
+
+from rag_common.contracts import (
+    DocumentEvent,
+    DocumentRef,
+    DroppedContent,
+    EmbedChunks,
+    Message,
+    UpdateIndexedDocument,
+)
+from rag_common.errors import PermanentError, TransientError
+from rag_common.objects import ObjectStore
+from rag_common.registry import ChunkRow, Registry
+from rag_ingest.adapters.contents import ObjectContents
+from rag_ingest.adapters.parser import FileParser
+from rag_ingest.adapters.registry import IngestRegistry
+from rag_ingest.adapters.splitter import WordSplitter
+from rag_ingest.adapters.worker_pool import WorkerPool
+from rag_ingest.domain.ingest import Ingest, Pipeline
+from rag_ingest.domain.ports import Delivery
+
+
+class Queue:
+    """Keeps what is published; refuses while it is ``closed``."""
+
+    def __init__(self) -> None:
+        self.published: list[Message] = []
+        self.ids: list[str] = []
+        self.outcomes: list[str] = []
+        self.closed = False
+
+    async def publish(self, message: Message, *, msg_id: str, **tokens: str) -> None:
+        if self.closed:
+            raise TransientError("closed")
+        self.published.append(message)
+        self.ids.append(msg_id)
+
+    async def hint(self, message: Message, **tokens: str) -> None:
+        if isinstance(message, DocumentEvent):
+            self.outcomes.append(message.outcome)
+
+    def texts(self) -> list[list[str]]:
+        return [
+            [chunk.text for chunk in message.chunks]
+            for message in self.published
+            if isinstance(message, EmbedChunks)
+        ]
+
+
+@pytest.fixture
+def queue() -> Queue:
+    return Queue()
+
+
+MakeIngest = Callable[[IngestRegistry], Ingest]
+
+
+@pytest.fixture
+async def make_ingest(
+    stage: Stage, registry: Registry, queue: Queue, tmp_path: Path
+) -> AsyncIterator[MakeIngest]:
+    pool = WorkerPool()
+    buckets = {"default": stage.drops}
+    contents = ObjectContents(
+        stage.documents,
+        lambda tenant: buckets.get(tenant) or ObjectStore(lambda: stage.jetstream, "nowhere"),
+        max_bytes=1_000_000,
+        directory=tmp_path,
+    )
+    parser = FileParser(pool, max_characters=100_000)
+    pipeline = Pipeline(
+        parsers={"bulk": parser, "interactive": parser},
+        splitter=WordSplitter(max_words=10, max_characters=200),
+        max_chunk_characters=200,
+        fingerprint="first",
+    )
+    await registry.spaces.set_pipeline("first")
+    yield lambda seen: Ingest(seen, contents, pipeline, queue)
+    await pool.close()
+    assert not any(tmp_path.iterdir()), "a job left its file behind"  # noqa: ASYNC240 - nothing else runs
+
+
+@pytest.fixture
+def ingest(make_ingest: MakeIngest, registry: Registry) -> Ingest:
+    return make_ingest(IngestRegistry(registry))
+
+
+class Claims(list[DocumentRef | None]):
+    def last(self) -> DocumentRef:
+        document = self[-1]
+        assert document is not None
+        return document
+
+
+@pytest.fixture
+def claims() -> Claims:
+    return Claims()
+
+
+@pytest.fixture
+def delivery(claims: Claims) -> Delivery:
+    return Delivery("default", "bulk", time_ns=10**18, sequence=7, attempt=1, claim=claims.append)
+
+
+def again(delivery: Delivery) -> Delivery:
+    return dataclasses.replace(delivery, attempt=delivery.attempt + 1)
+
+
+def later(delivery: Delivery, nanoseconds: int = 1000) -> Delivery:
+    return dataclasses.replace(
+        delivery, time_ns=delivery.time_ns + nanoseconds, sequence=delivery.sequence + 1, attempt=1
+    )
+
+
+async def test_a_drop_that_died_before_publishing_is_published_by_its_redelivery(
+    ingest: Ingest, queue: Queue, delivery: Delivery, stage: Stage
+) -> None:
+    queue.closed = True
+    with pytest.raises(TransientError):
+        await ingest.run(drop("Some words."), delivery)
+    queue.closed = False
+    await ingest.run(drop("Some words."), again(delivery))
+    assert queue.texts() == [["Some words."]]
+    document = await stage.reaches("embedding")
+    assert document.generation == 1
+
+
+async def test_a_dropped_object_that_was_taken_over_is_not_missed(
+    ingest: Ingest, queue: Queue, delivery: Delivery, stage: Stage, claims: Claims
+) -> None:
+    await stage.drops.put("one.txt", once(b"Some words."))
+    queue.closed = True
+    message = drop(content=DroppedContent(object="one.txt"))
+    with pytest.raises(TransientError):
+        await ingest.run(message, delivery)
+    queue.closed = False
+    await ingest.run(message, again(delivery))
+    assert queue.texts() == [["Some words."]]
+    assert claims[-1] == claims[0]
+
+
+async def test_a_drop_that_died_while_it_was_parsed_starts_over(
+    ingest: Ingest, queue: Queue, delivery: Delivery, stage: Stage, registry: Registry, claims: Claims
+) -> None:
+    await ingest.run(drop("Some words."), delivery)
+    document = claims.last()
+    queue.published.clear()
+    async with registry.database.connection() as connection:
+        await connection.execute(
+            "UPDATE generations SET state = 'parsing' WHERE document_id = $1", document.document_id
+        )
+    await ingest.run(drop("Some words."), again(delivery))
+    assert queue.texts() == [["Some words."]]
+    chunks = await registry.ingesting.chunks(document)
+    assert [chunk.text for chunk in chunks] == ["Some words."]
+
+
+async def test_an_update_that_died_before_publishing_is_published_by_its_redelivery(
+    ingest: Ingest, queue: Queue, delivery: Delivery
+) -> None:
+    await ingest.run(drop(), delivery)
+    queue.published.clear()
+    queue.closed = True
+    changed = later(delivery)
+    with pytest.raises(TransientError):
+        await ingest.run(drop(acl=("user:anna",)), changed)
+    queue.closed = False
+    await ingest.run(drop(acl=("user:anna",)), again(changed))
+    assert [type(message) for message in queue.published] == [UpdateIndexedDocument]
+
+
+async def test_an_older_drop_after_a_newer_one_is_superseded(
+    ingest: Ingest, queue: Queue, delivery: Delivery, stage: Stage
+) -> None:
+    await ingest.run(drop("New words."), later(delivery))
+    await ingest.run(drop("Old words."), delivery)
+    assert queue.texts() == [["New words."]]
+    assert queue.outcomes[-1] == "superseded"
+    document = await stage.document()
+    assert document is not None
+    assert document.generation == 1
+
+
+async def test_an_overtaken_object_is_removed_from_the_drop_bucket(
+    ingest: Ingest, delivery: Delivery, stage: Stage
+) -> None:
+    await ingest.run(drop("New words."), later(delivery))
+    await stage.drops.put("old.txt", once(b"Old words."))
+    await ingest.run(drop(content=DroppedContent(object="old.txt")), delivery)
+    assert [name async for name in stage.drops.names()] == []
+
+
+async def test_a_drop_redelivered_after_a_delete_brings_nothing_back(
+    ingest: Ingest, queue: Queue, delivery: Delivery, stage: Stage, registry: Registry, claims: Claims
+) -> None:
+    await ingest.run(drop("Some words."), delivery)
+    await registry.documents.delete("default", claims.last().document_id)
+    queue.published.clear()
+    await ingest.run(drop("Some words."), again(delivery))
+    assert queue.published == []
+    assert await stage.document() is None
+
+
+async def test_replace_during_ingest_gives_the_old_generation_up(
+    ingest: Ingest, queue: Queue, stage: Stage, delivery: Delivery, registry: Registry
+) -> None:
+    old = await stage.accept(b"Old words.")
+    await registry.ingesting.begin(old, 1)
+    await stage.accept(b"New words.")
+    await ingest.run(stage.job(old), delivery)
+    generation = await registry.ingesting.generation(old)
+    assert generation is not None
+    assert generation.state == "superseded"
+    assert queue.published == []
+
+
+async def test_the_second_of_two_deliveries_at_once_publishes_what_the_first_committed(
+    make_ingest: MakeIngest, queue: Queue, stage: Stage, delivery: Delivery, registry: Registry
+) -> None:
+    document = await stage.accept(b"Some words.")
+    ingest = make_ingest(_CommitsFirst(registry, document))
+    await ingest.run(stage.job(document), delivery)
+    assert queue.texts() == [["Committed by another delivery."]]
+
+
+async def test_ids_differ_for_a_job_that_is_queued_again_on_purpose(
+    ingest: Ingest, queue: Queue, stage: Stage, delivery: Delivery
+) -> None:
+    document = await stage.accept(b"Some words.")
+    await ingest.run(stage.job(document), delivery)
+    await ingest.run(stage.job(document), later(delivery))
+    assert len(queue.ids) == len(set(queue.ids)) == 2
+
+
+async def test_a_new_pipeline_reads_the_same_bytes_again(
+    ingest: Ingest, queue: Queue, delivery: Delivery, registry: Registry
+) -> None:
+    await ingest.run(drop("Some words."), delivery)
+    await ingest.run(drop("Some words."), later(delivery))
+    assert len(queue.published) == 1
+    await registry.spaces.set_pipeline("second")
+    await ingest.run(drop("Some words."), later(delivery, 2000))
+    assert [
+        message.document.generation for message in queue.published if isinstance(message, EmbedChunks)
+    ] == [
+        1,
+        2,
+    ]
+
+
+async def test_an_object_above_the_limit_is_refused_and_kept(
+    ingest: Ingest, delivery: Delivery, stage: Stage
+) -> None:
+    await stage.drops.put("huge.txt", once(b"x" * 1_000_001))
+    with pytest.raises(PermanentError) as caught:
+        await ingest.run(drop(content=DroppedContent(object="huge.txt")), delivery)
+    assert caught.value.code == "too_large"
+    assert (await stage.drops.info("huge.txt")).size == 1_000_001
+
+
+class _CommitsFirst(IngestRegistry):
+    """Another delivery of the same job is always a little faster."""
+
+    def __init__(self, registry: Registry, document: DocumentRef) -> None:
+        super().__init__(registry)
+        self._ingesting = registry.ingesting
+        self._document = document
+
+    async def active_space(self) -> str:
+        await self._ingesting.commit_chunks(
+            self._document,
+            [ChunkRow(0, "Committed by another delivery.", None, 0, 30)],
+            batches=1,
+            fingerprint="first",
+        )
+        return await super().active_space()
