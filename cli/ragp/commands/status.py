@@ -2,10 +2,12 @@
 
 import asyncio
 from dataclasses import asdict, dataclass
+from typing import Annotated
 
 import nats.errors
 import nats.js.errors
 import psutil
+import typer
 from nats.js import JetStreamContext
 from rich.table import Table
 
@@ -18,6 +20,10 @@ from ragp.settings import CliSettings
 from ragp.stack.probe import http_ok
 from ragp.stack.state import SERVICES, ProcessRecord, RunRecord
 from ragp.target import find_nats, running_stack
+
+ProducerOption = Annotated[
+    bool, typer.Option("--producer", help="Print the variables that a program needs to drop documents.")
+]
 
 
 @dataclass(frozen=True)
@@ -41,9 +47,12 @@ class QueueStatus:
     working: int
 
 
-def status(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+def status(data_dir: DataDir = None, as_json: AsJson = False, producer: ProducerOption = False) -> None:
     """Show the processes of the running stack and the depth of its queues."""
     settings = settings_from(data_dir=data_dir)
+    if producer:
+        _print_producer(settings)
+        return
     record = running_stack(settings)
     processes, queues = asyncio.run(_collect(settings, record))
     if as_json:
@@ -61,6 +70,18 @@ def status(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     out.print(
         _queue_table(queues) if queues else "[red]the queues cannot be read: NATS does not answer[/red]"
     )
+
+
+def _print_producer(settings: CliSettings) -> None:
+    """As lines that a shell can export: what a program of the user's own needs to drop documents."""
+    target = find_nats(settings, "producer")
+    for name, value in (
+        ("NATS_URL", target.url),
+        ("NATS_USER", target.user),
+        ("NATS_PASSWORD", target.password),
+        ("NATS_INBOX", target.inbox),
+    ):
+        out.print(f"{name}={value or ''}", markup=False)
 
 
 async def _collect(settings: CliSettings, record: RunRecord) -> tuple[list[ProcessStatus], list[QueueStatus]]:
