@@ -9,11 +9,12 @@ disk, and so survives a loss of power, with the next flush.
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 from uuid import UUID
 
+import structlog
 from pydantic import JsonValue
 
 from rag_retriever.adapters.edge_shards import EdgeShards
@@ -22,6 +23,8 @@ from rag_retriever.domain.index import GenerationKey, Hit, Point, SearchSpec
 P = ParamSpec("P")
 T = TypeVar("T")
 SCROLL_PAGE = 1000
+
+_log = structlog.get_logger(__name__)
 
 
 class EdgeIndex:
@@ -129,4 +132,10 @@ class EdgeIndex:
     def _flush(self) -> None:
         self._flush_timer = None
         if not self._closed:
-            self._thread.submit(self._shards.flush)
+            self._thread.submit(self._shards.flush).add_done_callback(_log_failure)
+
+
+def _log_failure(flushed: "Future[None]") -> None:
+    error = flushed.exception()
+    if error is not None:
+        _log.error("index_not_flushed", reason=str(error))
