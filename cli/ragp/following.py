@@ -22,14 +22,23 @@ _WINDOW = 32
 """Documents asked about at a time, oldest first: the queue is worked on in about that order."""
 
 
+def settled_state(outcome: str, state: str) -> str:
+    """The platform's decision about an upload where it is the end, else the document's state.
+
+    Known bytes are ``unchanged`` even while they are on their way: then the way goes on.
+    """
+    if outcome == "superseded" or (outcome in ("unchanged", "updated") and state == "live"):
+        return outcome
+    return state
+
+
 def outcome_of(path: Path, answer: Mapping[str, Any]) -> Outcome:
-    """From what the API says of a document. ``generation`` 0: not known."""
+    """From the answer to an upload."""
     return Outcome(
         path,
-        answer.get("outcome") or answer["state"],
+        settled_state(answer["outcome"], answer["state"]),
         document_id=answer["id"],
-        generation=answer.get("generation") or 0,
-        reason=reason_of(answer),
+        generation=answer["generation"],
     )
 
 

@@ -16,11 +16,8 @@ from rag_common.topology import Topology
 from ragp.client import GatewayClient
 from ragp.errors import CommandError
 from ragp.files import SourceFile
-from ragp.following import TERMINAL, reason_of
+from ragp.following import TERMINAL, reason_of, settled_state
 from ragp.outcomes import Outcome
-
-_ANSWER_IN_EVENT = frozenset({"unchanged", "updated", "superseded"})
-"""Outcomes that leave the document as it was: the API cannot tell them from what was before."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +99,7 @@ async def await_drops(
 async def _outcome(api: GatewayClient, hint: Hint, collection: str, file: SourceFile) -> Outcome | None:
     """``None`` while the document is still on its way: the hint was about an earlier job."""
     async for document in api.documents(collection=collection, source_uri=file.source_uri):
-        state = hint.outcome if hint.outcome in _ANSWER_IN_EVENT else document["state"]
+        state = settled_state(hint.outcome, document["state"])
         if state not in TERMINAL:
             return None
         return Outcome(

@@ -110,9 +110,8 @@ def test_the_documented_producer_runs_as_it_stands(stack: CliStack, tmp_path: Pa
     assert found is not None
     with stack.http() as http:
         assert http.post("/v1/collections", json={"name": "handbook"}).status_code in (201, 409)
-    files = write(
-        tmp_path / "docs", mast_md="# Mast\n\nNever climb the mast alone.", long_md="# Log\n\n" * 40_000
-    )
+    files = write(tmp_path / "docs", mast_md="# Mast\n\nNever climb the mast alone.")
+    write(files, long_md="# Log\n\nA quiet day.\n\n" * 10_000)
     variables = dict(line.split("=", 1) for line in stack.ragp("status", "--producer").splitlines())
     produced = subprocess.run(
         [sys.executable, "-c", found[1], *sorted(map(str, files.iterdir()))],
@@ -139,9 +138,8 @@ def test_a_killed_process_is_restarted(stack: CliStack, name: str) -> None:
 
 def test_state_survives_a_restart_and_down_leaves_no_process(stack: CliStack, tmp_path: Path) -> None:
     collection = f"kept-{uuid.uuid4().hex[:8]}"
-    stack.ragp(
-        "ingest", write(tmp_path / "docs", oar_txt="A spare oar is under the bench."), "-c", collection
-    )
+    files = write(tmp_path / "docs", oar_txt="A spare oar is under the bench.")
+    stack.ragp("ingest", files, "--collection", collection)
     key, pids = stack.ragp("key", "show"), stack.pids()
     members = [member.pid for pid in pids.values() for member in psutil.Process(pid).children(recursive=True)]
     stack.down()

@@ -86,8 +86,9 @@ def chunks(
     for chunk in found:
         page = f"page {chunk['page']}  " if chunk["page"] is not None else ""
         heading = escape(" > ".join(chunk["heading"]))
-        number = chunk.get("chunk_no", chunk.get("no"))
-        out.print(f"[bold]{number}[/bold]  [dim]{page}{chunk['start']}-{chunk['end']}  {heading}[/dim]")
+        out.print(
+            f"[bold]{chunk['chunk_no']}[/bold]  [dim]{page}{chunk['start']}-{chunk['end']}  {heading}[/dim]"
+        )
         out.print(chunk["text"], markup=False)
 
 

@@ -210,4 +210,4 @@ class SupervisedProcess:
 
 def backoff(failures: int) -> float:
     """Seconds to wait before the next start after this many failures in a row (from 1)."""
-    return min(FIRST_DELAY * 2 ** min(failures - 1, 16), LONGEST_DELAY)
+    return float(min(FIRST_DELAY * 2 ** min(failures - 1, 16), LONGEST_DELAY))
