@@ -7,9 +7,8 @@ from typing import NamedTuple, Protocol
 
 from rag_common.errors import BadDocument
 
-# Formatting characters that show nothing by themselves: BOM, zero-width and joining characters, soft hyphen.
-_INVISIBLE = "\ufeff\u200b\u200c\u200d\u2060\u00ad"
-_BLANK = str.maketrans("", "", _INVISIBLE)
+# White space, and what shows nothing by itself: BOM, zero-width and joining characters, soft hyphen.
+_BLANK = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\ufeff\u200b\u200c\u200d\u2060\u00ad"
 
 
 class Page(NamedTuple):
@@ -106,7 +105,7 @@ class HeadingPaths:
 
 def is_blank(text: str) -> bool:
     """Whether nothing of the text can be seen."""
-    return not text or text.isspace() or not text.translate(_BLANK).strip()
+    return not text.strip(_BLANK)
 
 
 def require_text(parsed: ParsedDocument, *, limit: int) -> ParsedDocument:
