@@ -37,13 +37,16 @@ class GatewayClient:
     it cannot be reached. "Busy" (429, 503) is waited out a few times first.
     """
 
-    def __init__(self, gateway: Gateway, *, connections: int = 8) -> None:
+    def __init__(
+        self, gateway: Gateway, *, connections: int = 8, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
         self._url = gateway.url
         self._http = httpx.AsyncClient(
             base_url=gateway.url,
             headers={"Authorization": f"Bearer {gateway.api_key}"},
             timeout=_TIMEOUT,
             limits=httpx.Limits(max_connections=connections),
+            transport=transport,
         )
 
     async def __aenter__(self) -> Self:

@@ -14,7 +14,7 @@ from ragp.errors import StackError
 from ragp.stack import launch
 
 SYSTEM_USER = "ragp"
-_PROGRAM_CACHE = Path("/var/cache/ragp")
+PROGRAM_CACHE = Path("/var/cache/ragp")
 
 Owner = tuple[int, int]
 """User id and group id."""
@@ -59,15 +59,15 @@ def _runs(owner: Owner, program: str) -> bool:
     return subprocess.run(command, check=False, capture_output=True, cwd="/").returncode == 0  # noqa: S603 - own program
 
 
-def reachable_programs(programs: Path, owner: Owner) -> Path:
-    """PostgreSQL's directory of programs, or a copy of it where the user can reach it.
+def reachable_programs(programs: Path, owner: Owner, cache: Path = PROGRAM_CACHE) -> Path:
+    """PostgreSQL's directory of programs, or a copy of it in ``cache`` where the user can reach it.
 
     :raises StackError: it can neither be reached nor copied.
     """
     if _runs(owner, str(programs / "postgres")):
         return programs
     installation = programs.parents[1]
-    copy = _PROGRAM_CACHE / f"postgres-{installation.stat().st_mtime_ns:x}"
+    copy = cache / f"postgres-{installation.stat().st_mtime_ns:x}"
     reachable = copy / installation.name / "pginstall" / "bin"
     try:
         if not reachable.exists():

@@ -1,0 +1,109 @@
+"""The HTTP client against an application that answers as the gateway does."""
+
+from pathlib import Path
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from ragp.client import GatewayClient, UploadFields
+from ragp.errors import CommandError, GatewayError
+from ragp.target import Gateway
+
+
+class FakeGateway:
+    """Answers with what it was given, one answer per request; remembers the requests' bodies."""
+
+    def __init__(self, *answers: Response) -> None:
+        self._answers = list(answers)
+        self.bodies: list[bytes] = []
+        self.queries: list[dict[str, str]] = []
+        route = Route("/{path:path}", self._answer, methods=["GET", "POST", "DELETE"])
+        self.transport = httpx.ASGITransport(Starlette(routes=[route]))
+
+    async def _answer(self, request: Request) -> Response:
+        self.bodies.append(await request.body())
+        self.queries.append(dict(request.query_params))
+        return self._answers.pop(0)
+
+    def client(self) -> GatewayClient:
+        return GatewayClient(Gateway("http://gateway", "key"), transport=self.transport)
+
+
+def problem(status: int, detail: str, code: str) -> Response:
+    body = {
+        "type": f"urn:rag:problem:{code}",
+        "title": "No",
+        "status": status,
+        "detail": detail,
+        "code": code,
+    }
+    return JSONResponse(body, status, media_type="application/problem+json")
+
+
+def busy() -> Response:
+    return JSONResponse({}, 503, headers={"Retry-After": "0"})
+
+
+async def test_a_busy_gateway_is_asked_again_with_the_whole_file(tmp_path: Path) -> None:
+    file = tmp_path / "note.txt"
+    file.write_text("the whole text")
+    accepted = JSONResponse({"documents": [{"id": "1"}]}, 202)
+    gateway = FakeGateway(busy(), busy(), accepted)
+    async with gateway.client() as client:
+        answer = await client.upload(file, "file:///note.txt", UploadFields("notes", {"год": 1}, ["*"]))
+    assert answer == {"id": "1"}
+    assert all(b"the whole text" in body for body in gateway.bodies)
+    assert '{"год": 1}'.encode() in gateway.bodies[2]
+
+
+async def test_a_gateway_that_stays_busy_is_an_error() -> None:
+    gateway = FakeGateway(*(busy() for _ in range(8)))
+    async with gateway.client() as client:
+        with pytest.raises(GatewayError) as caught:
+            await client.document("1")
+    assert caught.value.status == 503
+    assert len(gateway.bodies) == 8
+
+
+async def test_a_problem_becomes_an_error_with_its_detail_and_code() -> None:
+    gateway = FakeGateway(problem(404, "there is no collection 'x'", "unknown_collection"))
+    async with gateway.client() as client:
+        with pytest.raises(GatewayError, match="no collection 'x'") as caught:
+            await client.search("q", collections=["x"], mode="hybrid", limit=5)
+    assert (caught.value.status, caught.value.code) == (404, "unknown_collection")
+
+
+@pytest.mark.parametrize("answer", [PlainTextResponse("<html>", 502), JSONResponse(["?"], 502)])
+async def test_what_a_proxy_answers_is_an_error_too(answer: Response) -> None:
+    async with FakeGateway(answer).client() as client:
+        with pytest.raises(GatewayError, match="HTTP 502"):
+            await client.document("1")
+
+
+async def test_a_collection_that_exists_is_fine() -> None:
+    exists = problem(409, "it exists", "collection_exists")
+    async with FakeGateway(JSONResponse({}, 201), exists).client() as client:
+        assert await client.ensure_collection("notes")
+        assert not await client.ensure_collection("notes")
+
+
+async def test_pages_are_followed_to_the_end() -> None:
+    gateway = FakeGateway(
+        JSONResponse({"items": [{"id": 1}, {"id": 2}], "next_cursor": "c"}),
+        JSONResponse({"items": [{"id": 3}], "next_cursor": None}),
+    )
+    async with gateway.client() as client:
+        ids = [document["id"] async for document in client.documents(collection="notes", state=None)]
+    assert ids == [1, 2, 3]
+    assert gateway.queries == [{"collection": "notes"}, {"collection": "notes", "cursor": "c"}]
+
+
+async def test_a_gateway_that_is_not_there_names_the_cure() -> None:
+    async with GatewayClient(Gateway("http://127.0.0.1:1", "key")) as client:
+        with pytest.raises(CommandError, match="does not answer") as caught:
+            await client.document("1")
+    assert "ragp up" in str(caught.value.cure)
