@@ -1,0 +1,1 @@
+"""The gateway's technologies, one module each."""

@@ -1,0 +1,172 @@
+"""The gateway, wired together: ``python -m rag_gateway.app``."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+
+import structlog
+from fastapi import FastAPI
+
+from rag_common.broker import Broker, Publisher, consume, create_broker
+from rag_common.contracts import DeadLetter
+from rag_common.errors import TransientError
+from rag_common.objects import ObjectStore
+from rag_common.registry import Registry
+from rag_common.service import Readiness, probe_routes, running, serve
+from rag_common.topology import Topology
+from rag_gateway import openapi, pages, problems
+from rag_gateway.adapters.event_feed import EventFeed
+from rag_gateway.adapters.jobs import GatewayJobs
+from rag_gateway.adapters.queues import JetStreamQueues, StampedInstallation
+from rag_gateway.adapters.registry import AcceptingRegistry, BuryingRegistry
+from rag_gateway.adapters.replies import ReplyInbox
+from rag_gateway.background import keep_open, keep_reconciling
+from rag_gateway.dependencies import Gateway
+from rag_gateway.domain.accepting import AcceptDocuments
+from rag_gateway.domain.dead_letters import BuryDocuments
+from rag_gateway.domain.reconciling import Pace, Reconciler
+from rag_gateway.domain.searching import Searches
+from rag_gateway.handlers import dead_letter_handler
+from rag_gateway.identity import ApiKeys, Caller, bootstrap_key
+from rag_gateway.metrics import CountRequests, GatewayMetrics
+from rag_gateway.routes import collections, documents, events, search, uploads
+from rag_gateway.settings import GatewaySettings
+
+CONSUMERS = ("dead-letters",)
+DATABASE_TRIES = 30
+"""Seconds that a start waits for a database which is starting as well."""
+_ROUTERS = (collections.router, uploads.router, documents.router, events.router, search.router)
+
+_log = structlog.get_logger(__name__)
+
+
+def create_app(settings: GatewaySettings, *, topology: Topology | None = None) -> FastAPI:
+    """The public API with the dead-letter consumer and the reconciler; it connects when it is started."""
+    broker = create_broker(settings, "gateway")
+    service = _Service(settings, broker, topology or Topology(settings.namespace))
+    app = FastAPI(
+        title="RAG platform",
+        version=version("rag-platform"),
+        lifespan=service.lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.service = "gateway"
+    app.state.stopping = service.stopping
+    app.state.max_json_bytes = settings.max_json_bytes
+    app.add_middleware(CountRequests, metrics=service.metrics)
+    problems.install(app)
+    openapi.install(app)
+    pages.install(app)
+    for router in _ROUTERS:
+        app.include_router(router)
+    app.router.routes.extend(probe_routes(service.readiness, broker))
+    return app
+
+
+class _Service:
+    """What exists only while the service runs."""
+
+    def __init__(self, settings: GatewaySettings, broker: Broker, topology: Topology) -> None:
+        self._settings = settings
+        self._broker = broker
+        self._topology = topology
+        self._registry: Registry | None = None
+        self.metrics = GatewayMetrics(broker.metrics)
+        self.readiness = Readiness(broker, topology, CONSUMERS, {"registry": self._check_registry})
+        self.stopping = asyncio.Event()
+
+    async def _check_registry(self) -> None:
+        if self._registry is None:
+            raise TransientError("the registry is not connected yet")
+        await self._registry.ping()
+
+    @asynccontextmanager
+    async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
+        """Open the registry, wire the parts, start the broker and what runs in the background."""
+        settings, broker, topology = self._settings, self._broker, self._topology
+        async with AsyncExitStack() as stack:
+            key = await asyncio.to_thread(bootstrap_key, settings.api_key_file)
+            registry = self._registry = await self._connect()
+            stack.push_async_callback(registry.close)
+            objects = ObjectStore(broker.jetstream, topology.bucket("documents"))
+            jobs = GatewayJobs(Publisher(broker, topology))
+            inbox = ReplyInbox(topology)
+            feed = EventFeed(broker.jetstream, topology)
+            app.state.gateway = Gateway(
+                settings=settings,
+                keys=ApiKeys({key: self._bootstrap_caller()}),
+                registry=registry,
+                objects=objects,
+                accept=AcceptDocuments(AcceptingRegistry(registry), objects, jobs),
+                changes=jobs,
+                searches=Searches(inbox, jobs, timeout=settings.search_timeout, most=settings.max_searches),
+                feed=feed,
+                metrics=self.metrics,
+                stopping=self.stopping,
+                uploads=asyncio.Semaphore(settings.max_uploads),
+            )
+            bury = BuryDocuments(BuryingRegistry(registry), jobs)
+            consume(
+                broker,
+                topology,
+                "dead-letters",
+                DeadLetter,
+                dead_letter_handler(bury, topology, self.metrics),
+            )
+            await stack.enter_async_context(running(broker, topology, CONSUMERS))
+            await stack.enter_async_context(_in_background(keep_open(inbox, broker)))
+            reconciler = self._reconciler(registry, jobs, objects)
+            await stack.enter_async_context(
+                _in_background(keep_reconciling(reconciler, settings.reconcile_interval, self.metrics))
+            )
+            yield
+            self.stopping.set()
+
+    def _bootstrap_caller(self) -> Caller:
+        settings = self._settings
+        return Caller("bootstrap", settings.tenant, settings.bootstrap_principals, administrator=True)
+
+    def _reconciler(self, registry: Registry, jobs: GatewayJobs, objects: ObjectStore) -> Reconciler:
+        settings = self._settings
+        queues = JetStreamQueues(self._broker.jetstream, self._topology)
+        return Reconciler(
+            registry.reconciling,
+            queues,
+            jobs,
+            objects,
+            StampedInstallation(registry, queues),
+            Pace(
+                margin=timedelta(seconds=settings.reconcile_margin),
+                sweep_interval=timedelta(seconds=settings.sweep_interval),
+            ),
+            lambda: datetime.now(UTC),
+        )
+
+    async def _connect(self) -> Registry:
+        settings = self._settings
+        url, size = settings.database_url.get_secret_value(), settings.database_pool_size
+        for _ in range(DATABASE_TRIES - 1):
+            try:
+                return await Registry.connect(url, size)
+            except TransientError as error:
+                _log.warning("registry_not_connected", reason=error.message)
+                await asyncio.sleep(error.retry_after)
+        return await Registry.connect(url, size)
+
+
+@asynccontextmanager
+async def _in_background(work: Coroutine[object, object, None]) -> AsyncIterator[None]:
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+if __name__ == "__main__":
+    service_settings = GatewaySettings()
+    serve(create_app(service_settings), service_settings)

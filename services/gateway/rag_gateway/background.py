@@ -1,0 +1,59 @@
+"""What the gateway does without being asked."""
+
+import asyncio
+from typing import Protocol
+
+import nats.errors
+import structlog
+from nats.aio.client import Client
+
+from rag_common.broker import Broker
+from rag_common.errors import TransientError
+from rag_gateway.domain.reconciling import ForeignInstallation, Reconciler
+from rag_gateway.metrics import GatewayMetrics
+
+_CONNECT_POLL = 0.1
+_log = structlog.get_logger(__name__)
+
+
+class Inbox(Protocol):
+    async def open(self, client: Client) -> None: ...
+
+
+async def keep_open(inbox: Inbox, broker: Broker) -> None:
+    """Open the inbox as soon as there is a connection; the client keeps it open from then on."""
+    while True:
+        await asyncio.sleep(_CONNECT_POLL)
+        if not broker.is_connected:
+            continue
+        try:
+            # connected already: this only hands the connection out
+            await inbox.open(await broker.connect())
+        except (nats.errors.Error, OSError) as error:
+            _log.warning("reply_inbox_not_open", reason=repr(error))
+        else:
+            return
+
+
+async def keep_reconciling(reconciler: Reconciler, interval: float, metrics: GatewayMetrics) -> None:
+    """A turn every ``interval`` seconds, until it is cancelled."""
+    while True:
+        await asyncio.sleep(interval)
+        try:
+            done = await reconciler.turn()
+        except ForeignInstallation as error:
+            metrics.reconciler_refusing.set(1)
+            _log.error("reconciler_refuses", reason=str(error))
+            continue
+        except TransientError as error:
+            _log.warning("reconciler_waits", code=error.code, reason=error.message)
+            continue
+        except Exception:  # noqa: BLE001 - logged with its stack and counted; the next turn must still come
+            metrics.reconciled.labels("turns_failed").inc()
+            _log.exception("reconciler_failed")
+            continue
+        metrics.reconciler_refusing.set(0)
+        for action, count in done.items():
+            metrics.reconciled.labels(action).inc(count)
+        if done:
+            _log.info("reconciled", **done)

@@ -1,0 +1,87 @@
+"""What routes are given: the caller, and the gateway's parts."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Annotated, Protocol
+from uuid import UUID
+
+from fastapi import Depends, Path, Request
+from fastapi.security import HTTPBearer
+
+from rag_common.contracts import CollectionName, DocumentEvent
+from rag_common.objects import StoredObject
+from rag_common.registry import Registry
+from rag_gateway.domain.accepting import AcceptDocuments
+from rag_gateway.domain.searching import Searches
+from rag_gateway.identity import ApiKeys, Caller
+from rag_gateway.metrics import GatewayMetrics
+from rag_gateway.settings import GatewaySettings
+
+
+class Objects(Protocol):
+    """The bucket of uploaded bytes."""
+
+    async def put(
+        self, name: str, chunks: AsyncIterator[bytes], *, limit: int | None = None
+    ) -> StoredObject: ...
+
+    async def info(self, name: str) -> StoredObject: ...
+
+    def stream(self, name: str) -> AsyncGenerator[bytes, None]: ...
+
+
+class Changes(Protocol):
+    """Queues of what follows a change of a document."""
+
+    async def update(self, tenant: str, document_id: str) -> None: ...
+
+    async def purge_deleted(self, tenant: str, document_id: str) -> None: ...
+
+    async def hint(self, event: DocumentEvent) -> None: ...
+
+
+class Feed(Protocol):
+    """Hints that something has happened to a document."""
+
+    def listen(self, document_id: str) -> AbstractAsyncContextManager[asyncio.Event]: ...
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """The parts that the routes work with; wired in ``app.py``."""
+
+    settings: GatewaySettings
+    keys: ApiKeys
+    registry: Registry
+    objects: Objects
+    accept: AcceptDocuments
+    changes: Changes
+    searches: Searches
+    feed: Feed
+    metrics: GatewayMetrics
+    stopping: asyncio.Event
+    """Set when the service drains: answers without an end have to end."""
+    uploads: asyncio.Semaphore
+
+
+def _gateway(request: Request) -> Gateway:
+    return request.app.state.gateway  # type: ignore[no-any-return]  # the state of an app is untyped
+
+
+_bearer = HTTPBearer(auto_error=False, description="An API key; `ragp key show` prints the first one.")
+
+
+async def _caller(request: Request, _: Annotated[object, Depends(_bearer)]) -> Caller:
+    return _gateway(request).keys.caller(request.headers.get("authorization"))
+
+
+async def _parts(request: Request) -> Gateway:
+    return _gateway(request)
+
+
+CallerDep = Annotated[Caller, Depends(_caller)]
+GatewayDep = Annotated[Gateway, Depends(_parts)]
+DocumentId = Annotated[UUID, Path(description="Id of the document, a UUID.")]
+CollectionPath = Annotated[CollectionName, Path(description="Name of the collection.")]

@@ -1,0 +1,46 @@
+"""The description of the API at ``/openapi.json``."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from rag_gateway.problems import ProblemDetails
+from rag_gateway.routes.shapes import NewText
+
+DESCRIPTION = """
+Documents go in, passages come out, under per-document access control.
+
+Every request but the probes and these pages carries an API key: `Authorization: Bearer …`; `ragp key show`
+prints the first one. Every error is a problem (RFC 9457) with a stable `code`. `503` and `429` say when to
+come back in `Retry-After`.
+"""
+_TAGS = [
+    {"name": "collections", "description": "What is searched together."},
+    {"name": "documents", "description": "Uploading, following, reading, changing and deleting documents."},
+    {"name": "search", "description": "Passages that answer a question."},
+]
+_TEMPLATE = "#/components/schemas/{model}"
+
+
+def install(app: FastAPI) -> None:
+    """Let the app describe itself, with the schemas that its routes only refer to."""
+
+    def describe() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            schema = get_openapi(
+                title=app.title,
+                version=app.version,
+                description=DESCRIPTION,
+                routes=app.routes,
+                tags=_TAGS,
+            )
+            known = schema["components"]["schemas"]
+            for model in (ProblemDetails, NewText):
+                described = model.model_json_schema(ref_template=_TEMPLATE)
+                known |= described.pop("$defs", {})
+                known[model.__name__] = described
+            app.openapi_schema = schema
+        return app.openapi_schema
+
+    app.openapi = describe  # type: ignore[method-assign]  # FastAPI's documented way to change it

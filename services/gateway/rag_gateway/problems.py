@@ -1,0 +1,198 @@
+"""Every error of the API, in one shape: problem details after RFC 9457."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+
+from rag_common.errors import RagError, TransientError
+
+MEDIA_TYPE = "application/problem+json"
+_MAX_ERRORS = 20
+_CLIENT_LEFT = 499
+_log = structlog.get_logger(__name__)
+
+# Status of the errors that the registry, the object store and the other services name by code.
+_STATUS = {
+    "unauthorized": 401,
+    "unknown_collection": 404,
+    "unknown_document": 404,
+    "object_missing": 404,
+    "collection_exists": 409,
+    "idempotency_conflict": 409,
+    "malformed_body": 400,
+    "too_large": 413,
+    "field_too_large": 413,
+    "invalid_file_name": 422,
+    "invalid_cursor": 422,
+    "fields_of_one_file": 422,
+    "duplicate_file_name": 422,
+    "deadline_exceeded": 504,
+}
+
+
+class FieldError(BaseModel):
+    """One field that is wrong; the value itself is not repeated."""
+
+    field: str
+    message: str
+
+
+class ProblemDetails(BaseModel):
+    """Body of every error (`application/problem+json`)."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "type": "urn:rag:problem:unknown_collection",
+                "title": "Not Found",
+                "status": 404,
+                "detail": "there is no collection 'handbok'; create it first",
+                "code": "unknown_collection",
+                "instance": "/v1/search",
+            }
+        }
+    )
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    """For programs; it does not change between releases."""
+    instance: str
+    errors: list[FieldError] | None = None
+    """Of a request that is not valid: what is wrong with which field."""
+
+
+class Problem(HTTPException):
+    """An error that a route raises on purpose."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        errors: Sequence[FieldError] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(status, detail, dict(headers) if headers else None)
+        self.code = code
+        self.errors = tuple(errors)
+
+
+def invalid_field(field: str, message: str, code: str = "invalid_request") -> Problem:
+    """422 for one field."""
+    return Problem(422, code, f"{field}: {message}", errors=[FieldError(field=field, message=message)])
+
+
+def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The problems that a route may answer with, for OpenAPI."""
+    return {
+        status: {
+            "description": HTTPStatus(status).phrase,
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}},
+        }
+        for status in statuses
+    }
+
+
+def install(app: FastAPI) -> None:
+    """Make the app answer every error with a problem."""
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(RequestValidationError, _invalid_request)
+    app.add_exception_handler(RagError, _named_error)
+    app.add_exception_handler(ClientDisconnect, _client_left)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class
+    code = error.code if isinstance(error, Problem) else _code_of(error.status_code)
+    errors = error.errors if isinstance(error, Problem) else ()
+    return render(request, error.status_code, code, str(error.detail), errors, error.headers)
+
+
+async def _invalid_request(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class
+    return render(request, 422, "invalid_request", "The request is not valid.", field_errors(error.errors()))
+
+
+async def _named_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RagError)  # noqa: S101 - registered for this class
+    status = _STATUS.get(error.code, 503 if isinstance(error, TransientError) else 500)
+    headers: dict[str, str] = {}
+    if isinstance(error, TransientError) and status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
+    if status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    if status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        # a permanent error that is not on the list is a matter of our insides
+        _log.error("request_failed", path=request.url.path, code=error.code, reason=error.message)
+        return _internal(request)
+    return render(request, status, error.code, error.message, headers=headers)
+
+
+async def _client_left(_: Request, __: Exception) -> Response:
+    return Response(status_code=_CLIENT_LEFT)
+
+
+async def _unexpected(request: Request, _: Exception) -> Response:
+    # the server logs the stack; the client learns nothing of our insides
+    return _internal(request)
+
+
+def _internal(request: Request) -> Response:
+    return render(request, 500, "internal_error", "The server has failed; its log says why.")
+
+
+def field_errors(errors: Sequence[Any]) -> list[FieldError]:
+    """Pydantic's errors without the values, which may be large or private."""
+    return [
+        FieldError(
+            field=".".join(str(part) for part in error["loc"])[:200],
+            message=str(error["msg"]).removeprefix("Value error, ")[:500],
+        )
+        for error in errors[:_MAX_ERRORS]
+    ]
+
+
+def render(
+    request: Request,
+    status: int,
+    code: str,
+    detail: str,
+    errors: Sequence[FieldError] = (),
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """The response for one problem."""
+    body: dict[str, Any] = {
+        "type": f"urn:rag:problem:{code}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "instance": request.url.path,
+    }
+    if errors:
+        body["errors"] = [error.model_dump() for error in errors]
+    return Response(
+        json.dumps(body, ensure_ascii=False).encode("utf-8", "replace"),
+        status_code=status,
+        headers=dict(headers or {}),
+        media_type=MEDIA_TYPE,
+    )
+
+
+def _code_of(status: int) -> str:
+    return HTTPStatus(status).name.lower()

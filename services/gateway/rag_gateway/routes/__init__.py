@@ -1,0 +1,1 @@
+"""The public HTTP API, a module per resource."""

@@ -1,0 +1,52 @@
+"""``/v1/collections``."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from rag_gateway.dependencies import CallerDep, CollectionPath, GatewayDep
+from rag_gateway.domain.cursors import decode_name, encode_name
+from rag_gateway.problems import responses
+from rag_gateway.requests import JsonRoute
+from rag_gateway.routes.shapes import MAX_PAGE, CollectionView, NewCollection, Page
+
+router = APIRouter(prefix="/v1/collections", tags=["collections"], route_class=JsonRoute)
+
+
+@router.post("", status_code=201, summary="Create a collection", responses=responses(401, 409, 422))
+async def create(
+    body: NewCollection, caller: CallerDep, gateway: GatewayDep, response: Response
+) -> CollectionView:
+    """A collection holds documents that are searched together."""
+    collection = await gateway.registry.collections.create(caller.tenant, body.name, body.description)
+    response.headers["Location"] = f"/v1/collections/{collection.name}"
+    return CollectionView.model_validate(collection)
+
+
+@router.get("", summary="List collections", responses=responses(401, 422))
+async def list_collections(
+    caller: CallerDep,
+    gateway: GatewayDep,
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100,
+    cursor: str | None = None,
+) -> Page[CollectionView]:
+    """In the order of their names."""
+    after = decode_name(cursor) if cursor else ""
+    found = await gateway.registry.collections.page(caller.tenant, after, limit + 1)
+    items = [CollectionView.model_validate(collection) for collection in found[:limit]]
+    return Page(items=items, next_cursor=encode_name(items[-1].name) if len(found) > limit else None)
+
+
+@router.get("/{collection}", summary="Get one collection", responses=responses(401, 404, 422))
+async def get(collection: CollectionPath, caller: CallerDep, gateway: GatewayDep) -> CollectionView:
+    """With the number of its documents."""
+    return CollectionView.model_validate(await gateway.registry.collections.get(caller.tenant, collection))
+
+
+@router.delete(
+    "/{collection}", status_code=202, summary="Delete a collection", responses=responses(401, 404, 422)
+)
+async def delete(collection: CollectionPath, caller: CallerDep, gateway: GatewayDep) -> Response:
+    """No search that starts after the answer finds its documents; their bytes and points go soon after."""
+    await gateway.registry.collections.delete(caller.tenant, collection)
+    return Response(status_code=202)

@@ -1,0 +1,129 @@
+"""``/v1/documents/{id}/events``: what happens to a document, as server-sent events."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Response
+from starlette.responses import StreamingResponse
+
+from rag_common.errors import TransientError
+from rag_common.registry import Document, Transition, UnknownDocument
+from rag_gateway.dependencies import CallerDep, DocumentId, Gateway, GatewayDep
+from rag_gateway.identity import Caller
+from rag_gateway.problems import invalid_field, responses
+from rag_gateway.routes.shapes import TransitionView
+
+router = APIRouter(prefix="/v1/documents", tags=["documents"])
+
+FINAL = frozenset({"live", "failed", "rejected", "superseded", "deleted"})
+_PAGE = 200
+_EXAMPLE = """id: 17
+event: transition
+data: {"id":17,"generation":1,"from_state":"embedding","to_state":"live",...}
+
+event: end
+data: {"state":"live"}
+
+"""
+
+
+@router.get(
+    "/{document_id}/events",
+    summary="Follow a document",
+    response_class=StreamingResponse,
+    responses={
+        200: {"content": {"text/event-stream": {"example": _EXAMPLE}}, "description": "Server-sent events"},
+        204: {"description": "The document is finished and the client has seen everything"},
+        **responses(401, 404, 422),
+    },
+)
+async def events(
+    document_id: DocumentId,
+    caller: CallerDep,
+    gateway: GatewayDep,
+    last_event_id: Annotated[
+        str | None, Header(description="Id of the last event seen; what came after it is sent.")
+    ] = None,
+) -> Response:
+    """Every transition from the first, or from `Last-Event-ID`, on; ends after a final state
+    (`live`, `failed`, `rejected`, `superseded`, `deleted`) with the event `end`."""
+    seen = _number(last_event_id)
+    document = await gateway.registry.documents.get(caller.tenant, str(document_id), caller.manages)
+    if seen and document.state in FINAL:
+        missed = await gateway.registry.documents.transitions(caller.tenant, document.id, after=seen, limit=1)
+        if not missed:
+            # tells a browser's EventSource not to come back
+            return Response(status_code=204)
+    return StreamingResponse(
+        _stream(gateway, caller, document.id, seen),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+async def _stream(gateway: Gateway, caller: Caller, document_id: str, seen: int) -> AsyncIterator[bytes]:
+    settings = gateway.settings
+    with gateway.metrics.event_streams.track_inprogress():
+        async with gateway.feed.listen(document_id) as happened:
+            spoke = time.monotonic()
+            while not gateway.stopping.is_set():
+                happened.clear()
+                try:
+                    document, page = await _news(gateway, caller, document_id, seen)
+                except TransientError:
+                    document, page = None, []
+                except UnknownDocument:
+                    # the caller may not see it any more
+                    return
+                if page:
+                    seen, spoke = page[-1].id, time.monotonic()
+                    yield b"".join(map(_event, page))
+                elif document is not None and document.state in FINAL:
+                    yield _end(document)
+                    return
+                else:
+                    if time.monotonic() - spoke >= settings.event_heartbeat:
+                        spoke = time.monotonic()
+                        yield b": still here\n\n"
+                    await _either(happened, gateway.stopping, settings.event_poll_interval)
+
+
+async def _news(
+    gateway: Gateway, caller: Caller, document_id: str, seen: int
+) -> tuple[Document, list[Transition]]:
+    """The state first: what made it final is then among the transitions, or was seen before."""
+    documents = gateway.registry.documents
+    document = await documents.get(caller.tenant, document_id, caller.manages)
+    return document, await documents.transitions(caller.tenant, document_id, after=seen, limit=_PAGE)
+
+
+async def _either(happened: asyncio.Event, stopping: asyncio.Event, seconds: float) -> None:
+    """Until one of the two is set, or the time is over."""
+    waits = [asyncio.ensure_future(event.wait()) for event in (happened, stopping)]
+    try:
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+
+
+def _event(transition: Transition) -> bytes:
+    data = TransitionView.model_validate(transition).model_dump_json()
+    return f"id: {transition.id}\nevent: transition\ndata: {data}\n\n".encode()
+
+
+def _end(document: Document) -> bytes:
+    return f'event: end\ndata: {{"state":"{document.state}"}}\n\n'.encode()
+
+
+def _number(last_event_id: str | None) -> int:
+    if last_event_id is None:
+        return 0
+    with suppress(ValueError):
+        number = int(last_event_id)
+        if 0 <= number < 2**63:
+            return number
+    raise invalid_field("header.last-event-id", "not an id of an event of this API")

@@ -1,0 +1,50 @@
+"""``/v1/search``."""
+
+from fastapi import APIRouter, Response
+from pydantic_core import to_json
+
+from rag_common.registry import UnknownCollection
+from rag_gateway.dependencies import CallerDep, GatewayDep
+from rag_gateway.domain.searching import Search
+from rag_gateway.problems import responses
+from rag_gateway.requests import JsonRoute
+from rag_gateway.routes.shapes import EXAMPLE_PASSAGES, SearchAnswer, SearchRequest
+
+router = APIRouter(prefix="/v1", tags=["search"], route_class=JsonRoute)
+
+_NOT_FOR_CLIENTS = ("v", "kind")
+
+
+@router.post(
+    "/search",
+    summary="Search for passages",
+    response_model=None,
+    responses={
+        200: {"model": SearchAnswer, "content": {"application/json": {"example": EXAMPLE_PASSAGES}}},
+        **responses(401, 404, 422, 503, 504),
+    },
+)
+async def search(body: SearchRequest, caller: CallerDep, gateway: GatewayDep) -> Response:
+    """The passages that answer a question best, of documents whose ACL admits the caller."""
+    if body.collections:
+        known = await gateway.registry.collections.ids(caller.tenant, body.collections)
+        for name in body.collections:
+            if name not in known:
+                raise UnknownCollection(name)
+    answer = await gateway.searches(
+        Search(
+            tenant=caller.tenant,
+            principals=caller.principals,
+            question=body.query,
+            collections=body.collections,
+            mode=body.mode,
+            limit=body.limit,
+            filter=body.filter,
+        )
+    )
+    for name in _NOT_FOR_CLIENTS:
+        answer.pop(name, None)
+    gateway.metrics.searches.labels(answer["mode"]).inc()
+    if answer["degraded"]:
+        gateway.metrics.degraded.inc()
+    return Response(to_json(answer), media_type="application/json")

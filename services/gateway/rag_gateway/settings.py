@@ -1,0 +1,58 @@
+"""The gateway's settings: the only reader of its environment."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+from pydantic_settings import NoDecode
+
+from rag_common.contracts import EVERYONE, Principal, TenantId
+from rag_common.settings import DatabaseSettings
+
+
+class GatewaySettings(DatabaseSettings):
+    """Settings of the gateway; see also those of every service."""
+
+    api_key_file: Path = Field(
+        Path("~/.local/share/ragp/api-key"),
+        description="File of the bootstrap API key; created with mode 0600 at the first start.",
+    )
+    tenant: TenantId = Field("default", description="Tenant of the bootstrap API key.")
+    bootstrap_principals: Annotated[tuple[Principal, ...], NoDecode] = Field(
+        (EVERYONE, "key:bootstrap"),
+        description="Principals of the bootstrap API key, as a JSON list: what it may read in searches.",
+    )
+    max_upload_bytes: int = Field(
+        512 * 1024 * 1024, ge=1, description="Most bytes that the files of one upload may have together."
+    )
+    max_json_bytes: int = Field(
+        8 * 1024 * 1024, ge=1024, description="Most bytes of a JSON request body, texts included."
+    )
+    max_files: int = Field(100, ge=1, le=1000, description="Most files in one upload.")
+    max_uploads: int = Field(
+        64, ge=1, description="Uploads that one gateway receives at once; above it the answer is 503."
+    )
+    max_searches: int = Field(
+        1000, ge=1, description="Searches that one gateway waits for at once; above it the answer is 503."
+    )
+    search_timeout: float = Field(
+        10.0, gt=0, le=120, description="Seconds until a search without an answer ends in 504."
+    )
+    event_poll_interval: float = Field(
+        5.0, gt=0, description="Seconds after which an event stream looks at the registry without a hint."
+    )
+    event_heartbeat: float = Field(
+        15.0, gt=0, description="Seconds between two comments on an idle event stream."
+    )
+    reconcile_interval: float = Field(15.0, gt=0, description="Seconds between two turns of the reconciler.")
+    reconcile_margin: float = Field(
+        30.0,
+        ge=0,
+        description="Seconds by which work must be older than every queued message to count as lost.",
+    )
+    sweep_interval: float = Field(
+        3600.0,
+        gt=0,
+        description="Seconds between two sweeps for orphan objects and points; an object is removed when"
+        " two sweeps have found it orphaned.",
+    )
