@@ -82,6 +82,8 @@ class _Service:
             stack.push_async_callback(registry.close)
             fingerprint = fingerprint_of(self._settings)
             await registry.spaces.set_pipeline(fingerprint)
+            if self._settings.work_dir is not None:
+                self._settings.work_dir.mkdir(parents=True, exist_ok=True)
             pools = {lane: self._pool() for lane in LANES}
             for pool in pools.values():
                 stack.push_async_callback(pool.close)

@@ -230,6 +230,16 @@ async def test_the_second_of_two_deliveries_at_once_publishes_what_the_first_com
     assert queue.texts() == [["Committed by another delivery."]]
 
 
+async def test_delete_during_ingest_ends_without_a_failure(
+    make_ingest: MakeIngest, queue: Queue, stage: Stage, delivery: Delivery, registry: Registry
+) -> None:
+    document = await stage.accept(b"# Some title\n\nSome words.", file_name="a.md")
+    await make_ingest(_DeletesFirst(registry)).run(stage.job(document), delivery)
+    assert queue.published == []
+    assert queue.outcomes[-1] == "superseded"
+    assert await registry.ingesting.chunks(document) == []
+
+
 async def test_ids_differ_for_a_job_that_is_queued_again_on_purpose(
     ingest: Ingest, queue: Queue, stage: Stage, delivery: Delivery
 ) -> None:
@@ -281,3 +291,15 @@ class _CommitsFirst(IngestRegistry):
             fingerprint="first",
         )
         return await super().active_space()
+
+
+class _DeletesFirst(IngestRegistry):
+    """Somebody deletes the document just before its title is set."""
+
+    def __init__(self, registry: Registry) -> None:
+        super().__init__(registry)
+        self._documents = registry.documents
+
+    async def name(self, document: DocumentRef, title: str) -> None:
+        await self._documents.delete(document.tenant, document.document_id)
+        await super().name(document, title)

@@ -174,6 +174,22 @@ async def test_an_unknown_collection_is_a_dead_letter_that_can_be_replayed(stage
     await stage.idle()
 
 
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("../../etc/Отпуск 👩\u200d👧.md", "Отпуск 👩\u200d👧.md"),
+        ("C:\\secret\\leave.md", "leave.md"),
+        ("a\x00b\r\nc\u202e.md", "a b c .md"),
+        ("x" * 297 + ".md", "x" * 297 + ".md"),
+        ("dir/", None),
+    ],
+)
+async def test_the_file_name_of_a_drop_is_a_name(stage: Stage, given: str, kept: str | None) -> None:
+    await stage.send(drop("No heading.", file_name=given))
+    document = await stage.reaches("embedding")
+    assert (document.file_name, document.title) == (kept, kept or document.source_uri)
+
+
 async def test_a_missing_object_is_a_dead_letter(stage: Stage) -> None:
     await stage.send(drop(content=DroppedContent(object="nothing.txt")))
     assert (await stage.dead_letter()).code == "object_missing"

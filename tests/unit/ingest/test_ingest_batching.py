@@ -7,8 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag_common.contracts import MAX_MESSAGE_BYTES, ChunkText, DocumentRef
+from rag_ingest.app import fingerprint_of
 from rag_ingest.domain.batching import MAX_BATCH_CHUNKS, batch_numbers, embed_messages
 from rag_ingest.domain.fingerprint import pipeline_fingerprint
+from rag_ingest.settings import IngestSettings
 
 DOCUMENT = DocumentRef(tenant="default", document_id=str(uuid.uuid4()), generation=7)
 
@@ -63,3 +65,10 @@ def test_the_fingerprint_is_stable_and_short() -> None:
 def test_the_fingerprint_follows_every_part(changed: dict[str, str | int]) -> None:
     parts: dict[str, str | int] = {"parser": "4.10.4", "chunk_words": 100}
     assert pipeline_fingerprint(parts) != pipeline_fingerprint(parts | changed)
+
+
+def test_only_settings_that_decide_the_chunks_change_the_fingerprint() -> None:
+    first = fingerprint_of(IngestSettings())
+    assert fingerprint_of(IngestSettings(bulk_workers=3, parser_cpu_seconds=9)) == first
+    assert fingerprint_of(IngestSettings(chunk_words=90)) != first
+    assert fingerprint_of(IngestSettings(chunk_characters=900)) != first

@@ -1,5 +1,7 @@
 """The document registry of ``rag_common``, as the use case sees it."""
 
+import contextlib
+import re
 from collections.abc import Sequence
 
 from rag_common.contracts import ChunkText, DocumentRef, IngestDocument
@@ -10,6 +12,7 @@ from rag_common.registry import (
     NewContent,
     Order,
     Registry,
+    UnknownDocument,
     Upload,
 )
 from rag_ingest.domain.documents import Chunk, ParsedDocument
@@ -36,8 +39,8 @@ class IngestRegistry:
             size=content.size,
             lane=delivery.lane,
             title=message.title,
-            media_type=message.media_type,
-            file_name=message.file_name,
+            media_type=message.media_type and _one_line(message.media_type),
+            file_name=message.file_name and _base_name(message.file_name),
             metadata=message.metadata,
             acl=message.acl,
         )
@@ -62,10 +65,10 @@ class IngestRegistry:
         return await self._registry.ingesting.supersede(document)
 
     async def name(self, document: DocumentRef, title: str) -> None:
-        """Set the title, as one line without control characters."""
-        line = " ".join("".join(c if c.isprintable() else " " for c in title).split())[:MAX_TITLE]
-        if line:
-            await self._registry.documents.patch(document.tenant, document.document_id, title=line)
+        """Set the title, as one line without control characters; not of a deleted document."""
+        if line := _one_line(title)[:MAX_TITLE]:
+            with contextlib.suppress(UnknownDocument):
+                await self._registry.documents.patch(document.tenant, document.document_id, title=line)
 
     async def commit_chunks(
         self,
@@ -97,3 +100,13 @@ class IngestRegistry:
     async def active_space(self) -> str:
         """The space that the installation points to."""
         return (await self._registry.spaces.installation()).active_space
+
+
+def _base_name(file_name: str) -> str | None:
+    """The last component of a path of any system."""
+    return _one_line(re.split(r"[/\\]", file_name)[-1]) or None
+
+
+def _one_line(text: str) -> str:
+    """Nothing that PostgreSQL refuses, or that a terminal would obey. Joiners within emoji stay."""
+    return " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]", " ", text).split())
