@@ -28,11 +28,14 @@ class Reconciling:
                     await connection.execute("SELECT pg_advisory_unlock($1)", RECONCILER_LOCK)
 
     async def without_message(self, queued_before: datetime, limit: int = 500) -> list[Generation]:
-        """Unfinished generations queued before the oldest message that any stage still holds."""
+        """Unfinished generations queued, or moved on, before the oldest message that any stage still holds.
+
+        A stage publishes its messages after the transition that leads to them, so these are newer.
+        """
         async with self._database.connection() as connection:
             rows = await connection.fetch(
-                SELECT_GENERATION + " WHERE g.state = ANY($1) AND g.queued_at < $2 AND d.state = 'active' "
-                "ORDER BY g.queued_at LIMIT $3",
+                SELECT_GENERATION + " WHERE g.state = ANY($1) AND d.state = 'active' "
+                "AND greatest(g.queued_at, g.updated_at) < $2 ORDER BY g.queued_at LIMIT $3",
                 list(UNFINISHED),
                 queued_before,
                 limit,
