@@ -153,3 +153,10 @@ async def test_one_reconciler_at_a_time(registry: Registry) -> None:
         assert (first, second) == (True, False)
     async with registry.reconciling.turn() as again:
         assert again
+
+
+async def test_another_tenants_dead_letter_cannot_fail_a_document(registry: Registry) -> None:
+    document = (await accept(registry, "a")).document
+    forged = document.model_copy(update={"tenant": "other"})
+    assert not await registry.ingesting.fail(forged, stage="ingest", code="x", message="x", attempts=6)
+    assert await registry.ingesting.fail(document, stage="ingest", code="x", message="x", attempts=6)

@@ -45,6 +45,10 @@ def _translated() -> Iterator[None]:
         ) from error
 
 
+async def _keep(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """No statement here leaves anything behind in the session, so a round trip to reset it is saved."""
+
+
 class Database:
     """A pool of connections. Every wait has a deadline; what is down raises :class:`TransientError`."""
 
@@ -62,6 +66,7 @@ class Database:
                 timeout=CONNECT_TIMEOUT,
                 command_timeout=STATEMENT_TIMEOUT,
                 init=_set_up,
+                reset=_keep,
             )
         return cls(pool)
 

@@ -147,9 +147,14 @@ class Ingesting:
     async def fail(
         self, document: DocumentRef, *, stage: str, code: str, message: str, attempts: int
     ) -> bool:
-        """→ failed, with the reason. ``False``: the generation was finished already."""
+        """→ failed, with the reason. ``False``: finished already, or not this tenant's."""
         async with self._database.transaction() as connection:
-            return await advance(
+            owned = await connection.fetchval(
+                "SELECT true FROM documents WHERE id = $1 AND tenant = $2 FOR UPDATE",
+                document.document_id,
+                document.tenant,
+            )
+            return bool(owned) and await advance(
                 connection,
                 document.document_id,
                 document.generation,
