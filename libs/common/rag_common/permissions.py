@@ -78,6 +78,7 @@ def _gateway(topology: Topology) -> Permissions:
         topology.subject(RetrievePassages),
         topology.subject(DocumentEvent),
         f"{topology.namespace}.cancel.*",
+        f"{_API}.CONSUMER.CREATE.{events}",
         f"{_API}.CONSUMER.CREATE.{events}.>",
         f"{_API}.CONSUMER.DELETE.{events}.*",
         f"{_API}.CONSUMER.INFO.{events}.*",

@@ -184,7 +184,8 @@ def consumer_config(spec: ConsumerSpec) -> ConsumerConfig:
 
 
 def _failure(error: Exception) -> TopologyMismatch | TransientError:
-    if isinstance(error, nats.js.errors.APIError) and (error.code or 500) < 500:
+    unavailable = nats.js.errors.ServiceUnavailableError
+    if isinstance(error, nats.js.errors.APIError) and not isinstance(error, unavailable):
         return TopologyMismatch(f"JetStream refuses: {error.description}")
     return TransientError(f"JetStream does not answer: {type(error).__name__}: {error}")
 

@@ -1,9 +1,10 @@
 """What makes a process a service: probes, metrics, and an orderly start and stop."""
 
 import asyncio
+import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import FrameType
 
 import nats.errors
@@ -98,13 +99,13 @@ async def running(broker: Broker, topology: Topology, consumers: Sequence[str]) 
     The service is up, but not ready, for as long as NATS is away or not provisioned: services may be
     started in any order.
     """
-    start = asyncio.create_task(_start(broker, topology, consumers))
+    tasks = [asyncio.create_task(_start(broker, topology, consumers)), asyncio.create_task(_watch(broker))]
     try:
         yield
     finally:
-        start.cancel()
-        with suppress(asyncio.CancelledError):
-            await start
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await broker.stop()
         await asyncio.to_thread(broker.tracer_provider.shutdown)
 
@@ -122,6 +123,13 @@ async def _start(broker: Broker, topology: Topology, consumers: Sequence[str]) -
             _log.info("broker_started", consumers=list(consumers))
             return
         await asyncio.sleep(START_RETRY)
+
+
+async def _watch(broker: Broker) -> None:
+    """A connection that the server has ended for good cannot be mended: stop, to be started anew."""
+    await broker.closed.wait()
+    _log.critical("nats_connection_closed")
+    signal.raise_signal(signal.SIGTERM)
 
 
 def make_service(
@@ -152,7 +160,7 @@ def make_service(
 
 
 class _Server(uvicorn.Server):
-    """Tells ``app.state.stopping``, an event, about SIGTERM before connections are waited for."""
+    """Logs the address, and sets ``app.state.stopping`` before open requests are waited for."""
 
     def __init__(self, config: uvicorn.Config, stopping: asyncio.Event | None) -> None:
         super().__init__(config)
@@ -162,6 +170,9 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
+        for listener in sockets or ():
+            host, port = listener.getsockname()[:2]
+            _log.info("listening", host=host, port=port)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         super().handle_exit(sig, frame)
@@ -189,6 +200,4 @@ def serve(app: Starlette, settings: ServiceSettings) -> None:
         timeout_graceful_shutdown=max(1, round(settings.graceful_timeout)),
     )
     listener = config.bind_socket()
-    host, port = listener.getsockname()[:2]
-    _log.info("listening", host=host, port=port)
     _Server(config, getattr(app.state, "stopping", None)).run(sockets=[listener])

@@ -6,13 +6,16 @@ from types import TracebackType
 from typing import Any
 
 import nats.errors
+import structlog
 from faststream.message import StreamMessage
 from faststream.nats import NatsBroker
 from faststream.security import SASLPlaintext
+from nats.aio.client import Client
 from nats.js import JetStreamContext
 from opentelemetry.sdk.trace import TracerProvider
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from rag_common.broker.client import ServiceClient
 from rag_common.broker.instrumentation import metric_middleware, trace_middleware
 from rag_common.errors import TransientError
 from rag_common.permissions import inbox_prefix
@@ -23,12 +26,15 @@ from rag_common.topology import Topology
 JETSTREAM_TIMEOUT = 10.0
 """Seconds to wait for an answer of the JetStream API."""
 
+_log = structlog.get_logger(__name__)
+
 
 class Broker(NatsBroker):
     """FastStream's broker that knows when it is draining.
 
     ``metrics`` is the registry behind the service's ``/metrics``; ``inbox`` the prefix of the
-    reply subjects that this connection may subscribe to.
+    reply subjects that this connection may subscribe to. ``closed`` is set when the connection has
+    ended for good: by :meth:`stop`, or because the server refuses this client.
     """
 
     def __init__(
@@ -45,6 +51,7 @@ class Broker(NatsBroker):
         self.tracer_provider = tracer_provider
         self.inbox = inbox
         self.draining = asyncio.Event()
+        self.closed = asyncio.Event()
         self.held = Gauge(
             "rag_jobs_held", "Jobs that wait for a dependency to come back.", ["consumer"], registry=metrics
         )
@@ -65,6 +72,24 @@ class Broker(NatsBroker):
         if self._connection is None:
             raise TransientError("not connected to NATS yet")
         return self._connection.jetstream(timeout=JETSTREAM_TIMEOUT)
+
+    async def _connect(self) -> Client:
+        connection = ServiceClient()
+        options = {
+            **self._connection_kwargs,
+            # FastStream's own callback raises on some errors, which would end the reconnecting.
+            "error_cb": self._note_error,
+            "closed_cb": self._note_closed,
+        }
+        await connection.connect(**options)
+        self.config.connect(connection)
+        return connection
+
+    async def _note_error(self, error: Exception) -> None:
+        _log.warning("nats_error", error=repr(error))
+
+    async def _note_closed(self) -> None:
+        self.closed.set()
 
     async def stop(
         self,

@@ -2,7 +2,8 @@
 
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from secrets import token_hex
 from typing import TypeVar
 
 from nats.aio.msg import Msg
@@ -29,6 +30,8 @@ class Job:
     lane: str | None = None
     document: DocumentRef | None = None
     tries: int = 0
+    run: str = field(default_factory=lambda: token_hex(6))
+    """Names this delivery in message ids. A server that crashed may count deliveries from 1 again."""
 
     @classmethod
     def of(cls, message: Msg, topology: Topology) -> "Job":

@@ -52,8 +52,8 @@ class Publisher:
 
         Inside a job this holds while the queue is full or NATS is away, so that a handler is not
         run again for each batch that is refused; elsewhere, or when draining, it raises.
-        ``msg_id`` names what is published; the attempt of the job is added to it, since a
-        redelivered job has to publish anew.
+        ``msg_id`` names what is published; inside a job the delivery is added to it: a redelivered
+        job has to publish anew, as the first message may have been purged or refused since.
 
         :raises Overloaded: the subject or the stream is full.
         :raises TransientError: NATS is away, or the stream does not exist.
@@ -72,7 +72,7 @@ class Publisher:
         if job is None:
             await self._store(subject, stream, body, msg_id, may_repeat=False)
             return
-        run_id = f"{msg_id}#{job.attempt}"
+        run_id = f"{msg_id}#{job.run}"
         await self._hold(partial(self._store, subject, stream, body, run_id), may_repeat=job.tries > 1)
 
     async def hint(self, message: Message, **tokens: str) -> None:
