@@ -10,8 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-
-from .conftest import CliStack, eventually
+from cli_stack import CliStack, eventually
 
 pytestmark = pytest.mark.timeout(240)
 

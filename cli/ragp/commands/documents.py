@@ -37,8 +37,12 @@ def list_documents(
         out.print_json(data=found)
         return
     table = Table(box=None, pad_edge=False)
-    for title in ("id", "collection", "title", "state", "generation", "chunks", "size"):
-        table.add_column(title)
+    # An id is there to be copied: it is never cut.
+    table.add_column("id", min_width=36, no_wrap=True)
+    for title in ("collection", "title", "state"):
+        table.add_column(title, overflow="fold")
+    for title in ("generation", "chunks", "size"):
+        table.add_column(title, justify="right", no_wrap=True)
     for document in found:
         table.add_row(
             document["id"],
