@@ -10,7 +10,6 @@ from uuid import UUID
 import qdrant_edge as edge
 from pydantic import JsonValue
 
-from rag_common.contracts import Leg
 from rag_retriever.adapters.conditions import document_condition, scope_condition
 from rag_retriever.adapters.edge_dialect import EdgeDialect
 from rag_retriever.adapters.payloads import (
@@ -20,7 +19,7 @@ from rag_retriever.adapters.payloads import (
     generation_key,
     to_object,
 )
-from rag_retriever.domain.fusion import LegHits, fuse
+from rag_retriever.adapters.planning import Answers, LegQuery, plan
 from rag_retriever.domain.index import (
     GenerationKey,
     Hit,
@@ -28,6 +27,7 @@ from rag_retriever.domain.index import (
     IndexRefused,
     IndexUnavailable,
     Point,
+    Scope,
     SearchSpec,
     SparseVector,
 )
@@ -183,22 +183,18 @@ class EdgeShards:
         return [generation_key(record.payload) for record in records], following
 
     def query_batch(self, specs: Sequence[SearchSpec]) -> list[list[Hit]]:
-        """All legs of all searches of one space in one planned batch."""
-        legs: list[dict[Leg, LegHits]] = [{} for _ in specs]
-        by_space: dict[str, list[tuple[int, Leg, edge.QueryRequest]]] = {}
-        for position, spec in enumerate(specs):
-            for leg, request in _leg_requests(spec):
-                by_space.setdefault(spec.space, []).append((position, leg, request))
-        for space, entries in by_space.items():
+        answers = Answers(specs)
+        for space, queries in plan(specs).items():
             shard = self._shards.get(space)
             if shard is None:
                 continue
-            batch = edge.QueryBatchRequest([request for _, _, request in entries])
+            scopes = {query.spec.scope: _scope(query.spec.scope) for query in queries}
+            batch = edge.QueryBatchRequest([_request(query, scopes[query.spec.scope]) for query in queries])
             with _translated():
-                answers = shard.query_batch(batch)
-            for (position, leg, _), answer in zip(entries, answers, strict=True):
-                legs[position][leg] = [(chunk_key(point.payload), point.score) for point in answer]
-        return [fuse(found, spec.limit) for found, spec in zip(legs, specs, strict=True)]
+                found = shard.query_batch(batch)
+            for query, points in zip(queries, found, strict=True):
+                answers.add(query, [(chunk_key(point.payload), point.score) for point in points])
+        return answers.fused()
 
     def flush(self) -> None:
         for shard in self._shards.values():
@@ -229,13 +225,16 @@ def _document(tenant: str, document_id: str, generations: tuple[int, ...]) -> ed
     return edge.Filter(must=[document_condition(_DIALECT, tenant, document_id, generations)])
 
 
-def _leg_requests(spec: SearchSpec) -> Iterator[tuple[Leg, edge.QueryRequest]]:
-    scope = edge.Filter(must=[scope_condition(_DIALECT, spec.scope)])
-    if spec.dense is not None:
-        yield "dense", _request(edge.Query.Nearest(spec.dense.tolist(), using="dense"), scope, spec.limit)
-    if spec.sparse is not None:
-        yield "sparse", _request(edge.Query.Nearest(_sparse(spec.sparse), using="sparse"), scope, spec.limit)
+def _scope(scope: Scope) -> edge.Filter:
+    return edge.Filter(must=[scope_condition(_DIALECT, scope)])
 
 
-def _request(query: edge.Query, scope: edge.Filter, limit: int) -> edge.QueryRequest:
-    return edge.QueryRequest(limit=limit, query=query, filter=scope, with_payload=KEY_FIELDS)
+def _request(query: LegQuery, scope: edge.Filter) -> edge.QueryRequest:
+    spec = query.spec
+    if query.leg == "dense" and spec.dense is not None:
+        nearest = edge.Query.Nearest(spec.dense.tolist(), using="dense")
+    elif query.leg == "sparse" and spec.sparse is not None:
+        nearest = edge.Query.Nearest(_sparse(spec.sparse), using="sparse")
+    else:
+        raise ValueError(f"the search has no {query.leg} vector")
+    return edge.QueryRequest(limit=spec.limit, query=nearest, filter=scope, with_payload=KEY_FIELDS)

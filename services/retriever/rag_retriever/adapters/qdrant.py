@@ -9,7 +9,6 @@ from pydantic import JsonValue
 from qdrant_client import AsyncQdrantClient, models
 from qdrant_client.http.exceptions import ApiException, ResponseHandlingException, UnexpectedResponse
 
-from rag_common.contracts import Leg
 from rag_retriever.adapters.conditions import document_condition, scope_condition
 from rag_retriever.adapters.payloads import (
     GENERATION_FIELDS,
@@ -18,8 +17,8 @@ from rag_retriever.adapters.payloads import (
     generation_key,
     to_object,
 )
+from rag_retriever.adapters.planning import Answers, LegQuery, plan
 from rag_retriever.adapters.qdrant_dialect import QdrantDialect
-from rag_retriever.domain.fusion import LegHits, fuse
 from rag_retriever.domain.index import (
     GenerationKey,
     Hit,
@@ -195,20 +194,16 @@ class QdrantIndex:
                 return dict(counted)
 
     async def query_batch(self, specs: Sequence[SearchSpec]) -> list[list[Hit]]:
-        legs: list[dict[Leg, LegHits]] = [{} for _ in specs]
-        by_space: dict[str, list[tuple[int, Leg, models.QueryRequest]]] = {}
-        for position, spec in enumerate(specs):
-            for leg, request in _leg_requests(spec):
-                by_space.setdefault(spec.space, []).append((position, leg, request))
-        for space, entries in by_space.items():
+        answers = Answers(specs)
+        for space, queries in plan(specs).items():
             if not await self._exists(space):
                 continue
-            requests = [request for _, _, request in entries]
+            requests = [_request(query) for query in queries]
             with _translated():
-                answers = await self._client.query_batch_points(self._name(space), requests)
-            for (position, leg, _), answer in zip(entries, answers, strict=True):
-                legs[position][leg] = [(chunk_key(point.payload), point.score) for point in answer.points]
-        return [fuse(found, spec.limit) for found, spec in zip(legs, specs, strict=True)]
+                found = await self._client.query_batch_points(self._name(space), requests)
+            for query, answer in zip(queries, found, strict=True):
+                answers.add(query, [(chunk_key(point.payload), point.score) for point in answer.points])
+        return answers.fused()
 
     async def close(self) -> None:
         await self._client.close()
@@ -242,15 +237,19 @@ def _document(tenant: str, document_id: str, generations: tuple[int, ...]) -> mo
     return models.Filter(must=[document_condition(_DIALECT, tenant, document_id, generations)])
 
 
-def _leg_requests(spec: SearchSpec) -> Iterator[tuple[Leg, models.QueryRequest]]:
-    scope = models.Filter(must=[scope_condition(_DIALECT, spec.scope)])
-    if spec.dense is not None:
-        yield "dense", _request(spec.dense.tolist(), "dense", scope, spec.limit)
-    if spec.sparse is not None:
-        yield "sparse", _request(_sparse(spec.sparse), "sparse", scope, spec.limit)
-
-
-def _request(
-    query: list[float] | models.SparseVector, using: str, scope: models.Filter, limit: int
-) -> models.QueryRequest:
-    return models.QueryRequest(query=query, using=using, filter=scope, limit=limit, with_payload=KEY_FIELDS)
+def _request(query: LegQuery) -> models.QueryRequest:
+    spec = query.spec
+    vector: list[float] | models.SparseVector
+    if query.leg == "dense" and spec.dense is not None:
+        vector = spec.dense.tolist()
+    elif query.leg == "sparse" and spec.sparse is not None:
+        vector = _sparse(spec.sparse)
+    else:
+        raise ValueError(f"the search has no {query.leg} vector")
+    return models.QueryRequest(
+        query=vector,
+        using=query.leg,
+        filter=models.Filter(must=[scope_condition(_DIALECT, spec.scope)]),
+        limit=spec.limit,
+        with_payload=KEY_FIELDS,
+    )
