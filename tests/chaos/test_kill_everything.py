@@ -16,6 +16,7 @@ from nats.js.errors import APIError
 from qdrant_edge import EdgeShard, ScrollRequest
 
 from rag_common.contracts import IngestDocument, InlineContent
+from rag_common.permissions import inbox_prefix
 from rag_common.topology import Topology
 from ragp.stack import Stack
 
@@ -67,7 +68,11 @@ async def _drop(stack: Stack, number: int) -> None:
     while True:
         with contextlib.suppress(nats.errors.Error, APIError, OSError, TimeoutError):
             connection = await nats.connect(
-                stack.nats_url, user=user.name, password=user.password, allow_reconnect=False
+                stack.nats_url,
+                user=user.name,
+                password=user.password,
+                inbox_prefix=inbox_prefix("producer", "default"),
+                allow_reconnect=False,
             )
             try:
                 await connection.jetstream().publish(subject, job.encode(), timeout=5)
@@ -129,7 +134,7 @@ async def _expected_points(stack: Stack) -> set[str]:
 
 
 def _points(edge: Path) -> list[str]:
-    (directory,) = {path.parent.parent for path in edge.glob("*/segments/*")}
+    (directory,) = {path.parent.parent for path in edge.glob("spaces/*/segments/*")}
     shard = EdgeShard.load(str(directory))
     try:
         records, _ = shard.scroll(ScrollRequest(limit=100_000, with_payload=False, with_vector=False))
