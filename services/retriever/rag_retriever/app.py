@@ -1,9 +1,12 @@
 """Wires the retriever together: the only place that knows every part."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
+from typing import TypeVar
 
+import structlog
 from qdrant_client import AsyncQdrantClient
 from starlette.applications import Starlette
 
@@ -42,7 +45,12 @@ from rag_retriever.settings import RetrieverSettings
 CONSUMERS = ("retriever-upsert", "retriever-update", "retriever-delete", "retriever-query")
 EDGE_BATCH = 8
 """Searches per call of Edge, which holds the GIL for 6 ms (one scope) to 20 ms (eight scopes) then."""
+START_TRIES = 30
 SERVER_BATCH, SERVER_IN_FLIGHT = 16, 4
+
+T = TypeVar("T")
+
+_log = structlog.get_logger(__name__)
 
 
 class _Retriever:
@@ -59,14 +67,11 @@ class _Retriever:
     async def lifespan(self) -> AsyncIterator[None]:
         """Open registry and index, check that they belong together, subscribe the handlers."""
         async with AsyncExitStack() as stack:
-            url = self._settings.database_url.get_secret_value()
-            registry = await Registry.connect(url, self._settings.database_pool_size)
+            registry = await _when_available(partial(_connect, self._settings))
             stack.push_async_callback(registry.close)
-            index = await _open_index(self._settings)
+            index = await _when_available(partial(_open_index, self._settings))
             stack.push_async_callback(index.close)
-            await index.claim((await registry.spaces.installation()).id)
-            space = await registry.spaces.active()
-            await index.ensure_space(space.name, space.dimension)
+            await _when_available(partial(_claim, registry, index))
             self._subscribe(registry, index)
             self._registry, self._index = registry, index
             yield
@@ -113,6 +118,28 @@ class _Retriever:
             query_handler(search, publisher.reply, metrics),
             max_workers=settings.query_workers,
         )
+
+
+async def _when_available(step: Callable[[], Awaitable[T]]) -> T:
+    """Services are started in any order: a dependency has :data:`START_TRIES` seconds to come up."""
+    for _ in range(START_TRIES - 1):
+        try:
+            return await step()
+        except TransientError as error:
+            _log.warning("start_held", code=error.code, reason=error.message)
+        await asyncio.sleep(1)
+    return await step()
+
+
+async def _connect(settings: RetrieverSettings) -> Registry:
+    return await Registry.connect(settings.database_url.get_secret_value(), settings.database_pool_size)
+
+
+async def _claim(registry: Registry, index: VectorIndex) -> None:
+    """:raises IndexRefused: index and registry are not of one installation, or of one model."""
+    await index.claim((await registry.spaces.installation()).id)
+    space = await registry.spaces.active()
+    await index.ensure_space(space.name, space.dimension)
 
 
 async def _open_index(settings: RetrieverSettings) -> VectorIndex:

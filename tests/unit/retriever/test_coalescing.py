@@ -103,7 +103,7 @@ async def test_who_gave_up_is_left_out() -> None:
     await asyncio.sleep(0)
     second.cancel()
     gate.set()
-    assert await asyncio.gather(first, third) == [2, 6]
+    assert list(await asyncio.gather(first, third)) == [2, 6]
     with pytest.raises(asyncio.CancelledError):
         await second
     assert run.batches == [[1], [3]]

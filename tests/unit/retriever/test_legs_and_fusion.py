@@ -87,7 +87,13 @@ def test_a_chunk_always_has_the_same_point() -> None:
 
 
 def test_equal_numbers_look_equal_in_the_index() -> None:
-    metadata = {"a": 5.0, "b": [1.0, 2.5, True], "c": {"d": 10**30, "e": -(10**400)}, "f": 1e300, "g": None}
+    metadata: dict[str, Any] = {
+        "a": 5.0,
+        "b": [1.0, 2.5, True],
+        "c": {"d": 10**30, "e": -(10**400)},
+        "f": 1e300,
+        "g": None,
+    }
     assert indexable(metadata) == {
         "a": 5,
         "b": [1, 2.5, True],
