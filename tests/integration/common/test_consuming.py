@@ -18,7 +18,7 @@ from common_support import (
 )
 from nats.js import JetStreamContext
 
-from rag_common.broker import Job, consume
+from rag_common.broker import Job, consume, replay
 from rag_common.contracts import (
     DeadLetter,
     EmbedChunks,
@@ -361,3 +361,27 @@ async def test_a_dead_letter_that_cannot_be_handled_makes_no_other(
 
     await eventually(acked)
     assert await count(jetstream, provisioned.stream("DLQ")) == 1
+
+
+async def test_a_replayed_dead_letter_is_a_job_again_with_its_first_place_in_the_order(
+    provisioned: Topology, jetstream: JetStreamContext, make_broker: MakeBroker
+) -> None:
+    jobs: list[Job] = []
+
+    async def handler(_: IngestDocument, job: Job) -> None:
+        jobs.append(job)
+        if len(jobs) < 3:
+            raise PermanentError("not now")
+
+    broker = make_broker()
+    consume(broker, provisioned, "ingest-bulk", IngestDocument, handler)
+    await broker.start()
+    subject = provisioned.subject(IngestDocument, lane="bulk", tenant="acme")
+    await jetstream.publish(subject, ingest_document().encode())
+    await drained(jetstream, provisioned.stream("INGEST"))
+    stored = provisioned.subject(DeadLetter, stage="ingest")
+    for number in range(2):
+        letters = await dead_letters(jetstream, provisioned.stream("DLQ"), stored)
+        await replay(jetstream, letters[number])
+        await drained(jetstream, provisioned.stream("INGEST"))
+    assert [(job.sequence, job.time_ns, job.attempt) for job in jobs] == [(1, jobs[0].time_ns, 1)] * 3

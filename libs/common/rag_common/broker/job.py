@@ -11,6 +11,10 @@ from nats.aio.msg import Msg
 from rag_common.contracts import DocumentRef, Message
 from rag_common.topology import Topology
 
+ORIGINAL_TIME = "Rag-Original-Time-Ns"
+ORIGINAL_SEQUENCE = "Rag-Original-Sequence"
+"""Headers of a replayed dead letter: it keeps its place in the order of drops."""
+
 
 @dataclass(slots=True)
 class Job:
@@ -18,7 +22,8 @@ class Job:
 
     ``attempt`` counts deliveries from 1; ``tries`` counts the times that the handler was started
     within this delivery. ``sequence`` and ``time_ns`` (nanoseconds since the epoch) are those of
-    the stream. A handler may set ``document``: it is written into log lines and dead letters.
+    the stream, of a replayed job those of the original. A handler may set ``document``: it is
+    written into log lines and dead letters.
     """
 
     subject: str
@@ -38,17 +43,29 @@ class Job:
         """:raises nats.errors.NotJSMessageError: the message was not delivered by a consumer."""
         facts = message.metadata
         tokens = message.reply.split(".")
+        # The metadata's own timestamp is a float; the order of drops needs the nanoseconds.
+        time_ns = int(tokens[7] if len(tokens) == 9 else tokens[9])
+        sequence, time_ns = _original(message, facts.sequence.stream, time_ns)
         fields = topology.fields(message.subject)
         return cls(
             subject=message.subject,
             stream=facts.stream,
-            sequence=facts.sequence.stream,
-            # The metadata's own timestamp is a float; the order of drops needs the nanoseconds.
-            time_ns=int(tokens[7] if len(tokens) == 9 else tokens[9]),
+            sequence=sequence,
+            time_ns=time_ns,
             attempt=facts.num_delivered,
             tenant=fields.get("tenant"),
             lane=fields.get("lane"),
         )
+
+
+def _original(message: Msg, sequence: int, time_ns: int) -> tuple[int, int]:
+    """Sequence and time of the original. They cannot be later: nobody jumps the queue by a header."""
+    headers = message.headers or {}
+    try:
+        original = int(headers[ORIGINAL_SEQUENCE]), int(headers[ORIGINAL_TIME])
+    except (KeyError, ValueError):
+        return sequence, time_ns
+    return original if 0 <= original[1] <= time_ns and original[0] >= 0 else (sequence, time_ns)
 
 
 M = TypeVar("M", bound=Message)
