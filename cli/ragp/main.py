@@ -5,7 +5,20 @@ from typing import Any
 
 import typer
 
-from ragp.commands import doctor, documents, drop, ingest, keys, logs, provision, run, search, status, version
+from ragp.commands import (
+    doctor,
+    documents,
+    drop,
+    ingest,
+    keys,
+    logs,
+    migrate,
+    provision,
+    run,
+    search,
+    status,
+    version,
+)
 from ragp.console import report_error
 from ragp.errors import CommandError
 
@@ -33,7 +46,7 @@ app.command("status")(status.status)
 app.command("logs")(logs.logs)
 app.command("doctor")(doctor.doctor)
 app.command("provision")(provision.provision)
-app.command("migrate")(provision.migrate)
+app.command("migrate")(migrate.migrate)
 app.command("ingest")(ingest.ingest)
 app.command("drop")(drop.drop)
 app.command("search")(search.search)

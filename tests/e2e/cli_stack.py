@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
+
+from ragp.stack.state import DataDirectory, ProcessRecord, RunRecord
 
 
 class CliStack:
@@ -16,6 +19,7 @@ class CliStack:
 
     def __init__(self, data_dir: Path) -> None:
         self.data_dir = data_dir
+        self._directory = DataDirectory(data_dir)
 
     def ragp(self, *arguments: str | Path, code: int = 0) -> str:
         """Run a command of the command line; returns its standard output."""
@@ -35,14 +39,23 @@ class CliStack:
         status: dict[str, Any] = json.loads(self.ragp("status", "--json"))
         return status
 
-    def pids(self) -> dict[str, int]:
-        return {process["name"]: process["pid"] for process in self.status()["processes"]}
+    def run_record(self) -> RunRecord:
+        """What the supervisor says; quicker than asking for the status."""
+        record = RunRecord.load(self._directory)
+        assert record is not None
+        return record
+
+    def process(self, name: str) -> ProcessRecord:
+        return next(process for process in self.run_record().processes if process.name == name)
+
+    def pids(self) -> set[int]:
+        """Of all processes, with their children."""
+        roots = [psutil.Process(process.pid) for process in self.run_record().processes]
+        return {member.pid for root in roots for member in (root, *root.children(recursive=True))}
 
     def http(self) -> httpx.Client:
-        key = self.ragp("key", "show").strip()
-        return httpx.Client(
-            base_url=self.status()["url"], headers={"Authorization": f"Bearer {key}"}, timeout=30
-        )
+        headers = {"Authorization": f"Bearer {self._directory.api_key()}"}
+        return httpx.Client(base_url=self.run_record().url, headers=headers, timeout=30)
 
     def search(self, query: str, *options: str) -> list[dict[str, Any]]:
         passages: list[dict[str, Any]] = json.loads(self.ragp("search", query, "--json", *options))[

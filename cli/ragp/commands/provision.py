@@ -1,10 +1,8 @@
-"""``ragp provision`` and ``ragp migrate``: bring NATS and PostgreSQL to what this release needs."""
+"""``ragp provision``: bring NATS to what this release needs."""
 
 import asyncio
 from typing import Annotated
 
-import asyncpg
-import sqlalchemy.exc
 import typer
 
 from rag_common.errors import TransientError
@@ -13,11 +11,10 @@ from rag_common.provision import provision as provision_topology
 from rag_common.topology import Topology
 from ragp.console import out
 from ragp.errors import CommandError
-from ragp.migrations import current, head, upgrade
 from ragp.nats_client import REQUEST_SECONDS, connected
 from ragp.options import DataDir, settings_from
 from ragp.settings import CliSettings
-from ragp.target import find_database, find_nats
+from ragp.target import find_nats
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Change nothing; exit code 1 if anything differs.")]
 
@@ -34,12 +31,6 @@ def provision(data_dir: DataDir = None, dry_run: DryRun = False) -> None:
         raise typer.Exit(1)
 
 
-def migrate(data_dir: DataDir = None) -> None:
-    """Bring the registry's schema to this release. Running it again changes nothing."""
-    database_url = find_database(settings_from(data_dir=data_dir))
-    asyncio.run(_migrate(database_url))
-
-
 async def _provision(settings: CliSettings, *, dry_run: bool) -> tuple[Drift, ...]:
     topology = Topology(settings.namespace, settings.replicas, (settings.tenant,))
     async with connected(find_nats(settings, "operator")) as client:
@@ -49,14 +40,3 @@ async def _provision(settings: CliSettings, *, dry_run: bool) -> tuple[Drift, ..
             )
         except TransientError as error:
             raise CommandError(error.message, cure="ragp logs nats") from error
-
-
-async def _migrate(database_url: str) -> None:
-    try:
-        before = await current(database_url)
-        await upgrade(database_url)
-    except (OSError, asyncpg.PostgresError, sqlalchemy.exc.SQLAlchemyError) as error:
-        raise CommandError(f"PostgreSQL refused: {error}", cure="ragp logs postgres") from error
-    after = head()
-    done = "nothing to do" if before == after else f"migrated from {before or 'nothing'}"
-    out.print(f"schema {after}: {done}")

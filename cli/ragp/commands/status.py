@@ -85,12 +85,19 @@ def _print_producer(settings: CliSettings) -> None:
 
 
 async def _collect(settings: CliSettings, record: RunRecord) -> tuple[list[ProcessStatus], list[QueueStatus]]:
-    processes = await asyncio.gather(*(_process_status(entry) for entry in record.processes))
+    processes = [_supervisor_status(record)]
+    processes += await asyncio.gather(*(_process_status(entry) for entry in record.processes))
     try:
         queues = await queue_depths(settings)
     except CommandError:
         queues = []
-    return list(processes), queues
+    return processes, queues
+
+
+def _supervisor_status(record: RunRecord) -> ProcessStatus:
+    supervisor = record.supervisor()
+    rss = supervisor.memory_info().rss if supervisor is not None else 0
+    return ProcessStatus("supervisor", record.pid, "ready", 0, rss, supervisor is not None)
 
 
 async def _process_status(entry: ProcessRecord) -> ProcessStatus:
