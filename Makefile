@@ -38,8 +38,9 @@ up: setup ## Start the platform in the background and leave it running
 down: setup ## Stop the platform that "make up" started
 	@$(BIN)/ragp down
 
+# In the order of collection, so that the longest files, chaos and e2e, begin first and leave no long tail.
 test: setup ## Run the tests
-	@$(BIN)/pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
+	@$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 check: setup ## Lint, formatting, types, imports, licences
 	$(BIN)/ruff check .
