@@ -6,6 +6,9 @@ import subprocess
 import sys
 from typing import NamedTuple
 
+from ragp.stack import DEFAULT_PORT
+from ragp.stack.state import port_is_free
+
 COLLECTION = "handbook"
 
 
@@ -82,6 +85,8 @@ def farewell(started: bool, port: list[str]) -> None:
 def main(arguments: list[str]) -> int:
     """``arguments`` go to ``ragp up``. A platform that runs already is used and left running."""
     started = not is_running()
+    if not arguments and not port_is_free(DEFAULT_PORT):
+        arguments = ["--port", "0"]
     try:
         if started:
             ragp("up", "--detach", *arguments)

@@ -8,8 +8,10 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
+from pydantic_settings import BaseSettings
 
 from rag_common.settings import DatabaseSettings, ServiceSettings
+from ragp.settings import CliSettings
 
 PAGE = Path(__file__).parent.parent / "docs" / "settings.md"
 SERVICES = ("gateway", "ingest", "embedder", "retriever", "generator")
@@ -19,7 +21,7 @@ _HEAD = """\
 
 A service reads its settings once, at start, from environment variables: `RAG_` and the name in capitals.
 An unknown variable is ignored; a value that does not fit stops the service with the name of the setting. The
-embedded stack sets what it needs itself. This page is written by `make docs`.
+embedded stack sets what it needs itself. The command line reads `RAGP_…`; an option wins over it. This page is written by `make docs`.
 """
 
 
@@ -48,21 +50,25 @@ def page() -> str:
         known = settings_class(service)
         kind = "registry" if issubclass(known, DatabaseSettings) else "no registry"
         sections.append(_section(f"{service.capitalize()} ({kind})", known, shared))
+    sections.append(_section("The command line", CliSettings, set()))
     return "\n".join(sections)
 
 
-def _section(title: str, settings: type[ServiceSettings], left_out: set[str]) -> str:
-    rows = [_row(name, field) for name, field in settings.model_fields.items() if name not in left_out]
+def _section(title: str, settings: type[BaseSettings], left_out: set[str]) -> str:
+    prefix = settings.model_config["env_prefix"]
+    rows = [
+        _row(prefix, name, field) for name, field in settings.model_fields.items() if name not in left_out
+    ]
     if not rows:
         return f"## {title}\n\nNo settings of its own.\n"
     head = "| variable | type | default | meaning |\n|---|---|---|---|"
     return f"## {title}\n\n{head}\n" + "\n".join(rows) + "\n"
 
 
-def _row(name: str, field: FieldInfo) -> str:
+def _row(prefix: str, name: str, field: FieldInfo) -> str:
     if not field.description:
         raise SystemExit(f"the setting {name!r} has no description")
-    cells = (f"`RAG_{name.upper()}`", _type(field.annotation), _default(field), field.description)
+    cells = (f"`{prefix}{name.upper()}`", _type(field.annotation), _default(field), field.description)
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
