@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import TypeVar
 
@@ -25,6 +25,7 @@ from rag_common.service import make_service, serve
 from rag_common.topology import Topology
 from rag_retriever.adapters.edge import EdgeIndex
 from rag_retriever.adapters.embedder import MAX_TEXTS, NatsEncoder
+from rag_retriever.adapters.metrics import PointsReport
 from rag_retriever.adapters.qdrant import QdrantIndex
 from rag_retriever.adapters.spaces import RememberedSpaces
 from rag_retriever.adapters.sparse import Bm25Encoder
@@ -74,7 +75,13 @@ class _Retriever:
             await _when_available(partial(_claim, registry, index))
             self._subscribe(registry, index)
             self._registry, self._index = registry, index
-            yield
+            report = asyncio.create_task(PointsReport(index, self._broker.metrics).run())
+            try:
+                yield
+            finally:
+                report.cancel()
+                with suppress(asyncio.CancelledError):
+                    await report
 
     async def check_registry(self) -> None:
         """:raises TransientError: the registry does not answer."""

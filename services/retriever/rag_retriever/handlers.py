@@ -46,8 +46,8 @@ class QueryMetrics:
 def upsert_handler(index_batch: IndexBatch) -> Handler[IndexChunks]:
     """A batch of vectors comes from the embedder."""
 
-    async def handle(message: IndexChunks, _: Job) -> None:
-        await index_batch(message)
+    async def handle(message: IndexChunks, job: Job) -> None:
+        await index_batch(message, run=str(job.sequence))
 
     return handle
 

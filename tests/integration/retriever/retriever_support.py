@@ -185,11 +185,14 @@ class Stack:
 
         await eventually(empty)
 
-    async def metric(self, name: str) -> float:
+    async def metric(self, name: str) -> float | None:
         for line in (await self.http.get("/metrics")).text.splitlines():
             if line.startswith(f"{name} "):
                 return float(line.split()[-1])
-        raise AssertionError(f"no metric {name}")
+        return None
+
+    async def has_metric(self, name: str, value: float) -> bool:
+        return await self.metric(name) == value
 
 
 @asynccontextmanager

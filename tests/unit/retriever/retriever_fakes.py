@@ -181,10 +181,12 @@ class FakeIndex:
 class FakeOutbox:
     def __init__(self) -> None:
         self.published: list[Message] = []
+        self.ids: list[str] = []
         self.hints: list[Message] = []
 
     async def publish(self, message: Message, *, msg_id: str, **tokens: str) -> None:
         self.published.append(message)
+        self.ids.append(msg_id)
 
     async def hint(self, message: Message, **tokens: str) -> None:
         self.hints.append(message)

@@ -55,7 +55,7 @@ async def fill(index: FakeIndex, *documents: DocumentRef, rows: int = 2) -> None
     )
     run = IndexBatch(index, FakeSparse(), registry, FakeSpaces(), FakeOutbox())
     for document in documents:
-        await run(batch(document, rows=rows))
+        await run(batch(document, rows=rows), "1")
 
 
 def document(number: int, generation: int = 1) -> DocumentRef:
@@ -64,7 +64,7 @@ def document(number: int, generation: int = 1) -> DocumentRef:
 
 async def test_a_pending_batch_is_written_and_nothing_is_announced() -> None:
     bench = Bench(FakeRegistry([FakeSource(TEXTS, acl=("group:hr",))], [FakeCompletion("pending")]))
-    assert await bench.run(batch()) == "pending"
+    assert await bench.run(batch(), "1") == "pending"
     assert bench.index.dimension == 2
     first = bench.index.points[point_id(DOCUMENT.document_id, "minilm", 2, 0)]
     assert first.payload.acl == ("group:hr",)
@@ -75,7 +75,7 @@ async def test_a_pending_batch_is_written_and_nothing_is_announced() -> None:
 
 async def test_the_last_batch_announces_and_purges_what_it_replaced() -> None:
     bench = Bench(FakeRegistry([FakeSource(TEXTS)], [FakeCompletion("live", (1,))]))
-    assert await bench.run(batch()) == "live"
+    assert await bench.run(batch(), "1") == "live"
     assert bench.outbox.published == [
         PurgeDocument(tenant="acme", document_id=DOCUMENT.document_id, generations=(1,))
     ]
@@ -84,23 +84,31 @@ async def test_the_last_batch_announces_and_purges_what_it_replaced() -> None:
     assert (event.outcome, event.generation, event.source_uri) == ("live", 2, "a.md")
 
 
+async def test_a_batch_that_was_sent_twice_purges_under_two_ids() -> None:
+    """The stream would take a second command under the same id for a mistake."""
+    bench = Bench(FakeRegistry([FakeSource(TEXTS)], [FakeCompletion("live", (1,))]))
+    await bench.run(batch(), "7")
+    await bench.run(batch(), "8")
+    assert len(set(bench.outbox.ids)) == 2
+
+
 async def test_a_first_generation_has_nothing_to_purge() -> None:
     bench = Bench(FakeRegistry([FakeSource(TEXTS)], [FakeCompletion("live")]))
-    await bench.run(batch())
+    await bench.run(batch(), "1")
     assert bench.outbox.published == []
 
 
 async def test_a_stale_batch_takes_its_own_points_out() -> None:
     bench = Bench(FakeRegistry([None]))
     await fill(bench.index, DOCUMENT, document(7))
-    assert await bench.run(batch()) == "stale"
+    assert await bench.run(batch(), "1") == "stale"
     assert {point.payload.document_id for point in bench.index.points.values()} == {document(7).document_id}
     assert bench.registry.calls == []
 
 
 async def test_a_refused_batch_takes_its_own_points_out() -> None:
     bench = Bench(FakeRegistry([FakeSource(TEXTS)], [FakeCompletion("refused")]))
-    assert await bench.run(batch()) == "refused"
+    assert await bench.run(batch(), "1") == "refused"
     assert bench.index.points == {}
 
 
@@ -110,25 +118,25 @@ async def test_a_newer_acl_is_written_before_the_batch_counts() -> None:
         FakeSource(TEXTS, acl=("group:hr",), acl_version=2),
     ]
     bench = Bench(FakeRegistry(sources, [FakeCompletion("acl_changed"), FakeCompletion("pending")]))
-    assert await bench.run(batch()) == "pending"
+    assert await bench.run(batch(), "1") == "pending"
     assert bench.registry.calls == [("complete", 0, 1), ("complete", 0, 2)]
     assert {point.payload.acl for point in bench.index.points.values()} == {("group:hr",)}
 
 
 async def test_a_document_deleted_while_its_acl_changed_leaves_nothing() -> None:
     bench = Bench(FakeRegistry([FakeSource(TEXTS), None], [FakeCompletion("acl_changed")]))
-    assert await bench.run(batch()) == "stale"
+    assert await bench.run(batch(), "1") == "stale"
     assert bench.index.points == {}
 
 
 async def test_vectors_of_another_model_are_refused() -> None:
     bench = Bench(FakeRegistry([FakeSource(TEXTS)]))
     with pytest.raises(WrongSpace, match="dimension 3"):
-        await bench.run(batch(dimension=3))
+        await bench.run(batch(dimension=3), "1")
     with pytest.raises(BadMessage, match="finite"):
-        await bench.run(batch(value=float("inf")))
+        await bench.run(batch(value=float("inf")), "1")
     with pytest.raises(BadMessage, match=r"\[2\]"):
-        await bench.run(batch(rows=3))
+        await bench.run(batch(rows=3), "1")
     assert bench.index.points == {}
 
 

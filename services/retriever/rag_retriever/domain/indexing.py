@@ -36,8 +36,10 @@ class IndexBatch:
     spaces: Spaces
     outbox: Outbox
 
-    async def __call__(self, batch: IndexChunks) -> Outcome:
-        """:raises WrongSpace: the vectors are not of the space's dimension.
+    async def __call__(self, batch: IndexChunks, run: str) -> Outcome:
+        """``run`` names the job: the embedder may have sent the same batch twice.
+
+        :raises WrongSpace: the vectors are not of the space's dimension.
         :raises BadMessage: vectors that are not finite, or chunks that the generation does not have.
         """
         space = await self.spaces.get(batch.space)
@@ -52,7 +54,7 @@ class IndexBatch:
                 source = await self.registry.source(batch.document, batch.numbers)
                 continue
             if done.outcome == "live":
-                await self._announce(batch, source, done.purge)
+                await self._announce(batch, run, source, done.purge)
             if done.outcome != "refused":
                 return done.outcome
             outcome, source = "refused", None
@@ -91,13 +93,16 @@ class IndexBatch:
         ids = [point_id(document.document_id, batch.space, document.generation, no) for no in batch.numbers]
         await self.index.delete_points(batch.space, ids)
 
-    async def _announce(self, batch: IndexChunks, source: IndexSource, superseded: tuple[int, ...]) -> None:
+    async def _announce(
+        self, batch: IndexChunks, run: str, source: IndexSource, superseded: tuple[int, ...]
+    ) -> None:
         document = batch.document
         if superseded:
             purge = PurgeDocument(
                 tenant=document.tenant, document_id=document.document_id, generations=superseded
             )
-            msg_id = f"{document.tenant}:{document.document_id}:{document.generation}:purge:{batch.batch}"
+            names = (document.tenant, document.document_id, document.generation, "purge", batch.batch, run)
+            msg_id = ":".join(map(str, names))
             await self.outbox.publish(purge, msg_id=msg_id)
         await self.outbox.hint(
             DocumentEvent(
