@@ -1,0 +1,54 @@
+"""The retriever does all its work with the rights of its own NATS user."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import nats
+from retriever_support import TENANT, Stack, embedder, running_retriever
+
+from rag_common.contracts import DeadLetter, IndexChunks, PurgeDocument
+from rag_common.objects import ObjectStore
+from rag_common.provision import provision
+from rag_common.registry import Registry
+from rag_common.testing import NatsServer, nats_users
+from rag_common.topology import Topology
+
+
+async def contents() -> AsyncIterator[bytes]:
+    yield b"bytes"
+
+
+async def test_its_rights_are_enough(registry: Registry, database_url: str, tmp_path: Path) -> None:
+    topology = Topology("guarded")
+    with NatsServer(users=nats_users(topology)) as server:
+        operator = await nats.connect(server.url, user="operator", password="operator")
+        await provision(operator.jetstream(), topology)
+        asking = await nats.connect(
+            server.url, user="embedder", password="embedder", inbox_prefix="_INBOX_embedder"
+        )
+        rights = {"nats_user": "retriever", "nats_password": "retriever"}
+        async with (
+            running_retriever(server.url, topology, database_url, tmp_path, **rights) as http,
+            embedder(asking, topology) as requests,
+        ):
+            stack = Stack(operator, topology, registry, http)
+            accepted = await stack.accept("a.md", "one")
+            objects = ObjectStore(operator.jetstream, topology.bucket("documents"))
+            await objects.put(str(accepted.upload_id), contents())
+            for batch in await stack.commit(accepted.document, ["red keys", "blue keys"]):
+                await stack.publish(batch)
+            await stack.wait_for_state(accepted.document, "live")
+            assert (await stack.find("red keys")).mode == "hybrid"
+            assert len(requests) == 1
+            letters = await operator.subscribe(topology.subject(DeadLetter, stage="index"))
+            await operator.jetstream().publish(topology.subject(IndexChunks), b"{")
+            await letters.next_msg(timeout=10)
+            newer = await stack.add_live("a.md", ["green keys"])
+            await stack.drained()
+            assert await stack.texts("keys") == ["green keys"]
+            await registry.documents.delete(TENANT, newer.document_id)
+            await stack.publish(PurgeDocument(tenant=TENANT, document_id=newer.document_id))
+            await stack.drained()
+            assert [name async for name in objects.names()] == []
+        await asking.close()
+        await operator.close()
