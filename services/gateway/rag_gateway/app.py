@@ -22,6 +22,7 @@ from rag_gateway.adapters.jobs import GatewayJobs
 from rag_gateway.adapters.queues import JetStreamQueues, StampedInstallation
 from rag_gateway.adapters.registry import AcceptingRegistry, BuryingRegistry
 from rag_gateway.adapters.replies import ReplyInbox
+from rag_gateway.authentication import RequireKey
 from rag_gateway.background import keep_open, keep_reconciling
 from rag_gateway.dependencies import Gateway
 from rag_gateway.domain.accepting import AcceptDocuments
@@ -56,6 +57,8 @@ def create_app(settings: GatewaySettings, *, topology: Topology | None = None) -
     app.state.service = "gateway"
     app.state.stopping = service.stopping
     app.state.max_json_bytes = settings.max_json_bytes
+    app.add_middleware(RequireKey)
+    # the one added last is the outermost
     app.add_middleware(CountRequests, metrics=service.metrics)
     problems.install(app)
     openapi.install(app)
@@ -95,9 +98,9 @@ class _Service:
             jobs = GatewayJobs(Publisher(broker, topology))
             inbox = ReplyInbox(topology)
             feed = EventFeed(broker.jetstream, topology)
+            app.state.keys = ApiKeys({key: self._bootstrap_caller()})
             app.state.gateway = Gateway(
                 settings=settings,
-                keys=ApiKeys({key: self._bootstrap_caller()}),
                 registry=registry,
                 objects=objects,
                 accept=AcceptDocuments(AcceptingRegistry(registry), objects, jobs),

@@ -15,7 +15,7 @@ from rag_common.objects import StoredObject
 from rag_common.registry import Registry
 from rag_gateway.domain.accepting import AcceptDocuments
 from rag_gateway.domain.searching import Searches
-from rag_gateway.identity import ApiKeys, Caller
+from rag_gateway.identity import Caller
 from rag_gateway.metrics import GatewayMetrics
 from rag_gateway.settings import GatewaySettings
 
@@ -53,7 +53,6 @@ class Gateway:
     """The parts that the routes work with; wired in ``app.py``."""
 
     settings: GatewaySettings
-    keys: ApiKeys
     registry: Registry
     objects: Objects
     accept: AcceptDocuments
@@ -66,7 +65,7 @@ class Gateway:
     uploads: asyncio.Semaphore
 
 
-def _gateway(request: Request) -> Gateway:
+async def _gateway(request: Request) -> Gateway:
     return request.app.state.gateway  # type: ignore[no-any-return]  # the state of an app is untyped
 
 
@@ -74,14 +73,10 @@ _bearer = HTTPBearer(auto_error=False, description="An API key; `ragp key show` 
 
 
 async def _caller(request: Request, _: Annotated[object, Depends(_bearer)]) -> Caller:
-    return _gateway(request).keys.caller(request.headers.get("authorization"))
-
-
-async def _parts(request: Request) -> Gateway:
-    return _gateway(request)
+    return request.state.caller  # type: ignore[no-any-return]  # set by RequireKey before any route
 
 
 CallerDep = Annotated[Caller, Depends(_caller)]
-GatewayDep = Annotated[Gateway, Depends(_parts)]
+GatewayDep = Annotated[Gateway, Depends(_gateway)]
 DocumentId = Annotated[UUID, Path(description="Id of the document, a UUID.")]
 CollectionPath = Annotated[CollectionName, Path(description="Name of the collection.")]

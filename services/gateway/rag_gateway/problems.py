@@ -125,11 +125,18 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 async def _invalid_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class
-    return render(request, 422, "invalid_request", "The request is not valid.", field_errors(error.errors()))
+    errors = field_errors(error.errors())
+    first = "; ".join(f"{wrong.field}: {wrong.message}" for wrong in errors[:3])
+    return render(request, 422, "invalid_request", first or "the request is not valid", errors)
 
 
 async def _named_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RagError)  # noqa: S101 - registered for this class
+    return render_error(request, error)
+
+
+def render_error(request: Request, error: RagError) -> Response:
+    """The response for an error of the tree in :mod:`rag_common.errors`."""
     status = _STATUS.get(error.code, 503 if isinstance(error, TransientError) else 500)
     headers: dict[str, str] = {}
     if isinstance(error, TransientError) and status == HTTPStatus.SERVICE_UNAVAILABLE:

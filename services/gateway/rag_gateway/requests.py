@@ -53,10 +53,10 @@ async def read_body(request: Request, most: int) -> bytes:
     return bytes(body)
 
 
-def refuse_long(request: Request, most: int) -> None:
-    """:raises Problem: 413 when the Content-Length is above ``most``."""
+def refuse_long(request: Request, most: int, allowance: int = 0) -> None:
+    """:raises Problem: 413 when the Content-Length is above ``most`` and the allowance on top of it."""
     length = request.headers.get("content-length", "")
-    if length.isdecimal() and int(length[:20]) > most:
+    if length.isdecimal() and int(length[:20]) > most + allowance:
         raise too_large(most)
 
 

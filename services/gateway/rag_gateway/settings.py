@@ -1,10 +1,8 @@
 """The gateway's settings: the only reader of its environment."""
 
 from pathlib import Path
-from typing import Annotated
 
 from pydantic import Field
-from pydantic_settings import NoDecode
 
 from rag_common.contracts import EVERYONE, Principal, TenantId
 from rag_common.settings import DatabaseSettings
@@ -18,8 +16,9 @@ class GatewaySettings(DatabaseSettings):
         description="File of the bootstrap API key; created with mode 0600 at the first start.",
     )
     tenant: TenantId = Field("default", description="Tenant of the bootstrap API key.")
-    bootstrap_principals: Annotated[tuple[Principal, ...], NoDecode] = Field(
+    bootstrap_principals: tuple[Principal, ...] = Field(
         (EVERYONE, "key:bootstrap"),
+        min_length=1,
         description="Principals of the bootstrap API key, as a JSON list: what it may read in searches.",
     )
     max_upload_bytes: int = Field(

@@ -34,7 +34,7 @@ def _clean_line(text: str) -> str:
 
 
 def _bounded_metadata(metadata: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    encoded = json.dumps(metadata, ensure_ascii=False)
+    encoded = json.dumps(metadata, ensure_ascii=False, allow_nan=False)
     size = len(encoded.encode("utf-8", "surrogatepass"))
     if size > MAX_METADATA_BYTES:
         raise ValueError(f"metadata is {size} bytes as JSON; at most {MAX_METADATA_BYTES} are allowed")

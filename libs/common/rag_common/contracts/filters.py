@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, AllowInfNan, Field, StringConstraints, model_validator
 
 from rag_common.contracts.base import Value
 
@@ -13,7 +13,18 @@ MAX_FILTER_CONDITIONS = 64
 _KEY = "[A-Za-z_][A-Za-z0-9_-]*"
 FieldPath = Annotated[str, StringConstraints(pattern=rf"^{_KEY}(\.{_KEY}){{0,7}}$", max_length=200)]
 """A key of the metadata object; nested keys are joined with dots."""
-Scalar = bool | int | str
+
+
+def _no_nul(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("must not contain NUL characters")
+    return text
+
+
+Text = Annotated[str, StringConstraints(max_length=2000), AfterValidator(_no_nul)]
+Integer = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
+Number = Annotated[float, AllowInfNan(False)]
+Scalar = bool | Integer | Text
 """Floats are compared by ``range``: equality of floats is not supported by the index."""
 
 
@@ -26,7 +37,7 @@ class Eq(Value):
 class In(Value):
     op: Literal["in"] = "in"
     field: FieldPath
-    values: Annotated[tuple[int | str, ...], Field(min_length=1, max_length=200)]
+    values: Annotated[tuple[Integer | Text, ...], Field(min_length=1, max_length=200)]
 
 
 class Range(Value):
@@ -34,10 +45,10 @@ class Range(Value):
 
     op: Literal["range"] = "range"
     field: FieldPath
-    gt: float | datetime | None = None
-    gte: float | datetime | None = None
-    lt: float | datetime | None = None
-    lte: float | datetime | None = None
+    gt: Number | datetime | None = None
+    gte: Number | datetime | None = None
+    lt: Number | datetime | None = None
+    lte: Number | datetime | None = None
 
     @model_validator(mode="after")
     def _bounds(self) -> Self:

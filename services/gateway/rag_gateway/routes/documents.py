@@ -111,8 +111,9 @@ async def content(document_id: DocumentId, caller: CallerDep, gateway: GatewayDe
     stored = await gateway.objects.info(upload_id)
     return StreamingResponse(
         _bytes(gateway, upload_id),
-        media_type=document.media_type or "application/octet-stream",
         headers={
+            # set here, since Starlette would claim that any text is UTF-8
+            "Content-Type": document.media_type or "application/octet-stream",
             "Content-Length": str(stored.size),
             "Content-Disposition": attachment(document.file_name or f"{document.id}.txt"),
             # a page that somebody has uploaded must not run in the API's origin

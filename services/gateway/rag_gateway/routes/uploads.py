@@ -125,7 +125,7 @@ def _receiver(request: Request) -> Receive:
 
 async def _receive_form(request: Request, gateway: Gateway, stored: Files) -> Fields:
     most = gateway.settings.max_upload_bytes
-    refuse_long(request, most + FORM_ALLOWANCE)
+    refuse_long(request, most, FORM_ALLOWANCE)
     reader = MultipartReader(request.headers["content-type"], body_chunks(request))
     values: dict[str, Any] = {}
     async with aclosing(reader.parts()) as parts:
