@@ -1,6 +1,7 @@
 """One nats-server and one PostgreSQL per test process; each test has its own namespace and database."""
 
 import asyncio
+import contextlib
 import uuid
 from collections.abc import AsyncIterator, Iterator
 
@@ -8,6 +9,7 @@ import nats
 import pytest
 from nats.aio.client import Client
 from nats.js import JetStreamContext
+from nats.js.errors import NotFoundError
 
 from rag_common.provision import provision
 from rag_common.testing import NatsServer, PostgresServer
@@ -53,7 +55,8 @@ async def provisioned(topology: Topology, jetstream: JetStreamContext) -> AsyncI
     await provision(jetstream, topology)
     yield topology
     for name in [*(spec.name for spec in topology.streams), *(spec.stream for spec in topology.buckets)]:
-        await jetstream.delete_stream(name)
+        with contextlib.suppress(NotFoundError):
+            await jetstream.delete_stream(name)
 
 
 @pytest.fixture(scope="session")

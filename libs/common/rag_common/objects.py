@@ -6,14 +6,12 @@ consumer: chunks come by batched direct gets, which nats-server has since 2.11.
 """
 
 import asyncio
-import base64
 import hashlib
 import json
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, BinaryIO
 
 import nats.errors
@@ -21,17 +19,21 @@ import nats.js.errors
 import structlog
 from nats.js import JetStreamContext
 from nats.js.api import Header
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import ValidationError
 
 from rag_common.errors import Overloaded, PermanentError, TransientError
 from rag_common.object_chunks import chunks_of, read_messages
+from rag_common.object_format import (
+    CHUNK_BYTES,
+    ObjectMeta,
+    all_meta_subjects,
+    chunk_subject,
+    meta_subject,
+)
 
-CHUNK_BYTES = 128 * 1024
-"""What the client libraries use as well."""
 WINDOW = 8
 """Chunks that may wait for their acknowledgement: 1 MiB."""
 ACK_SECONDS = 30.0
-_DIGEST = "SHA-256="
 _STREAM_NOT_FOUND = 10059
 
 _log = structlog.get_logger(__name__)
@@ -63,20 +65,6 @@ class StoredObject:
     sha256: str
 
 
-class _Info(BaseModel):
-    """The part of an object's metadata that is used here."""
-
-    nuid: str = Field(pattern=r"^\w+$")
-    size: int = Field(ge=0)
-    chunks: int = Field(ge=0)
-    digest: str = ""
-    deleted: bool = False
-
-    @property
-    def sha256(self) -> bytes:
-        return base64.urlsafe_b64decode(self.digest.removeprefix(_DIGEST))
-
-
 class ObjectStore:
     """One bucket. ``jetstream`` is called for each operation, as the connection may not exist yet."""
 
@@ -102,7 +90,7 @@ class ObjectStore:
             await self._publish(
                 jetstream,
                 self._meta_subject(name),
-                json.dumps(self._meta(name, info)).encode(),
+                info.encode(self._bucket, name),
                 headers={Header.ROLLUP.value: "sub"},
             )
         except BaseException:
@@ -160,7 +148,7 @@ class ObjectStore:
 
     async def names(self) -> AsyncGenerator[str, None]:
         """The names of all objects, in no order that means anything."""
-        messages = read_messages(self._jetstream(), self._stream, f"$O.{self._bucket}.M.>", batch=256)
+        messages = read_messages(self._jetstream(), self._stream, all_meta_subjects(self._bucket), batch=256)
         async with aclosing(messages):
             async for message in messages:
                 meta = json.loads(message)
@@ -169,7 +157,7 @@ class ObjectStore:
 
     async def _write(
         self, jetstream: JetStreamContext, nuid: str, chunks: AsyncIterator[bytes], limit: int | None
-    ) -> _Info:
+    ) -> ObjectMeta:
         subject, digest = self._chunk_subject(nuid), hashlib.sha256()
         size = count = 0
         waiting: deque[asyncio.Task[None]] = deque()
@@ -190,8 +178,7 @@ class ObjectStore:
                 task.cancel()
             # Nothing may be stored after the purge that follows a failure.
             await asyncio.gather(*waiting, return_exceptions=True)
-        encoded = base64.urlsafe_b64encode(digest.digest()).decode()
-        return _Info(nuid=nuid, size=size, chunks=count, digest=_DIGEST + encoded)
+        return ObjectMeta.of(nuid, size=size, chunks=count, sha256=digest.digest())
 
     async def _publish(
         self,
@@ -207,13 +194,13 @@ class ObjectStore:
         except (nats.errors.Error, TimeoutError) as error:
             raise self._unavailable(error) from error
 
-    async def _require(self, name: str) -> _Info:
+    async def _require(self, name: str) -> ObjectMeta:
         found = await self._find(name)
         if found is None:
             raise ObjectMissing(f"bucket {self._bucket} has no object {name}")
         return found
 
-    async def _find(self, name: str) -> _Info | None:
+    async def _find(self, name: str) -> ObjectMeta | None:
         try:
             # From the stream's leader: a replica may lag behind, and would make it look missing.
             message = await self._jetstream().get_last_msg(self._stream, self._meta_subject(name))
@@ -224,7 +211,7 @@ class ObjectStore:
         except (nats.errors.Error, TimeoutError) as error:
             raise self._unavailable(error) from error
         try:
-            info = _Info.model_validate_json(message.data or b"")
+            info = ObjectMeta.model_validate_json(message.data or b"")
         except ValidationError as error:
             raise ObjectDamaged(f"object {name} has no readable metadata, or is a link") from error
         return None if info.deleted else info
@@ -248,20 +235,8 @@ class ObjectStore:
             )
         return TransientError(f"NATS is unavailable: {type(error).__name__}: {error}")
 
-    def _meta(self, name: str, info: _Info) -> dict[str, object]:
-        return {
-            "name": name,
-            "bucket": self._bucket,
-            "nuid": info.nuid,
-            "size": info.size,
-            "chunks": info.chunks,
-            "digest": info.digest,
-            "mtime": datetime.now(UTC).isoformat(),
-            "options": {"max_chunk_size": CHUNK_BYTES},
-        }
-
     def _meta_subject(self, name: str) -> str:
-        return f"$O.{self._bucket}.M.{base64.urlsafe_b64encode(name.encode()).decode()}"
+        return meta_subject(self._bucket, name)
 
     def _chunk_subject(self, nuid: str) -> str:
-        return f"$O.{self._bucket}.C.{nuid}"
+        return chunk_subject(self._bucket, nuid)

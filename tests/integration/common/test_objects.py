@@ -11,7 +11,8 @@ from nats.js.api import ObjectMeta, ObjectMetaOptions
 from nats.js.errors import NotFoundError
 
 from rag_common.errors import TransientError
-from rag_common.objects import CHUNK_BYTES, ObjectDamaged, ObjectMissing, ObjectStore, TooLarge
+from rag_common.object_format import CHUNK_BYTES
+from rag_common.objects import ObjectDamaged, ObjectMissing, ObjectStore, TooLarge
 from rag_common.topology import Topology
 
 SIZES = [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 5 * 1024 * 1024 + 17]

@@ -12,7 +12,7 @@ from rag_common.contracts import (
     Message,
     PassagesFound,
 )
-from rag_common.provision import bucket_config, consumer_config, stream_config
+from rag_common.server_configs import bucket_config, consumer_config, stream_config
 from rag_common.topology import Topology
 
 TOPOLOGY = Topology("lab")
