@@ -21,7 +21,8 @@ _HEAD = """\
 
 A service reads its settings once, at start, from environment variables: `RAG_` and the name in capitals.
 An unknown variable is ignored; a value that does not fit stops the service with the name of the setting. The
-embedded stack sets what it needs itself. The command line reads `RAGP_…`; an option wins over it. This page is written by `make docs`.
+embedded stack sets what it needs itself. The command line reads `RAGP_…`; an option wins over it.
+This page is written by `make docs`.
 """
 
 

@@ -48,6 +48,14 @@ class ProcessSpec:
     """Restores what a crash has cost; a :class:`StackError` from it is tried again."""
 
 
+def inherited_environment() -> dict[str, str]:
+    """What a child gets of our environment: the services' settings, but not those of this command.
+
+    (A NATS URL for ``ragp drop``, say, must not make the stack provision another server.)
+    """
+    return {name: value for name, value in os.environ.items() if not name.startswith("RAGP_")}
+
+
 async def spawn(spec: ProcessSpec) -> asyncio.subprocess.Process:
     """Start the program in a session of its own, its output appended to its log."""
     owner = "-" if spec.owner is None else "{}:{}".format(*spec.owner)
@@ -56,8 +64,7 @@ async def spawn(spec: ProcessSpec) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
             sys.executable, "-I", "-S", launch.__file__, *arguments,
             stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
-            # Settings that the user has exported reach the services; ours win.
-            env={**os.environ, **spec.environment},
+            env={**inherited_environment(), **spec.environment},
             cwd="/", pass_fds=spec.pass_fds, start_new_session=True,
         )  # fmt: skip
 

@@ -20,7 +20,7 @@ from ragp.stack.logs import rotate
 from ragp.stack.nats import EmbeddedNats, NatsUser
 from ragp.stack.orphans import end_orphans
 from ragp.stack.postgres import EmbeddedPostgres
-from ragp.stack.process import ProcessSpec, SupervisedProcess
+from ragp.stack.process import ProcessSpec, SupervisedProcess, inherited_environment
 from ragp.stack.services import service_specs
 from ragp.stack.state import (
     LOOPBACK,
@@ -197,6 +197,7 @@ class Stack:
             sys.executable, "-m", "ragp", name, "--data-dir", str(self.directory.root),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+            env=inherited_environment(), cwd="/",
         )  # fmt: skip
         try:
             output, _ = await asyncio.wait_for(process.communicate(), _PREPARE_SECONDS)
