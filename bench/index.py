@@ -8,7 +8,9 @@ from ragp.stack.state import DataDirectory
 def count_points(directory: DataDirectory) -> int:
     """Points in all spaces of the stack's index."""
     total = 0
-    for shard_directory in sorted({path.parent.parent for path in directory.edge.glob("spaces/*/segments/*")}):
+    for shard_directory in sorted(
+        {path.parent.parent for path in directory.edge.glob("spaces/*/segments/*")}
+    ):
         shard = EdgeShard.load(str(shard_directory))
         total += shard.count(CountRequest(exact=True))
         shard.close()

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import nats
@@ -123,7 +124,7 @@ async def _pause(jetstream: JetStreamContext, until: float) -> None:
     )
 
 
-async def _fill(jetstream: JetStreamContext, block: int, texts: list[str]) -> int:
+async def _fill(jetstream: JetStreamContext, block: int, texts: Sequence[str]) -> int:
     """One message per four chunks, as documents of 2 KB make them; how many there are."""
     messages = [
         EmbedChunks(
