@@ -63,7 +63,7 @@ async def test_a_service_manages_no_streams_and_no_durable_consumers(
 ) -> None:
     stream = TOPOLOGY.stream("EMBED")
     async with service_user(secured_server, role) as client:
-        jetstream = client.jetstream(timeout=0.3)
+        jetstream = client.jetstream(timeout=0.15)
         with pytest.raises(nats.errors.TimeoutError):
             await jetstream.add_stream(StreamConfig(name="MINE", subjects=["mine"]))
         with pytest.raises(nats.errors.TimeoutError):
@@ -146,12 +146,12 @@ async def test_a_producer_publishes_to_its_own_bulk_lane_only(secured_server: Na
     async with producer(secured_server, "acme") as client:
         for subject in refused:
             with pytest.raises(nats.errors.TimeoutError):
-                await client.jetstream(timeout=0.3).publish(subject, ingest_document().encode())
+                await client.jetstream(timeout=0.15).publish(subject, ingest_document().encode())
 
 
 async def test_a_producer_writes_its_own_drop_bucket_only(secured_server: NatsServer) -> None:
     async with producer(secured_server, "acme") as client:
-        jetstream = client.jetstream(timeout=0.5)
+        jetstream = client.jetstream(timeout=0.3)
         # As an outside producer does it, with nothing but nats-py.
         bucket = await jetstream.object_store(TOPOLOGY.bucket("drop-acme"))
         await bucket.put("random-id", b"bytes")

@@ -6,7 +6,8 @@
   start the handler again after a pause, for as long as it takes. The workers of the lane fill up with
   held jobs, so the lane pauses by itself and an outage burns no attempts.
 
-Only a draining service gives a held message back, by a nak with a delay.
+Only a draining service gives a held message back, by a nak with a delay. That is a delivery like any
+other: a job that is held through ``max_attempts`` restarts ends in the dead letters.
 """
 
 import asyncio

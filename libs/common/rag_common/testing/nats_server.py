@@ -42,11 +42,12 @@ class NatsServer:
     """``with NatsServer() as server: nats.connect(server.url)``.
 
     Its store is a temporary directory, which survives :meth:`kill` and :meth:`start` and is removed
-    at the end. The port is chosen by the first start and kept.
+    at the end. The port is chosen by the first start and kept. ``users`` takes effect at a start;
+    without any, everybody may do everything.
     """
 
     def __init__(self, *, users: Sequence[NatsUser] = (), sync_always: bool = False) -> None:
-        self._users = users
+        self.users = users
         self._sync_always = sync_always
         self._directory = Path()
         self._process: ServerProcess | None = None
@@ -119,11 +120,11 @@ class NatsServer:
                 **({"sync_interval": "always"} if self._sync_always else {}),
             },
         }
-        if self._users:
+        if self.users:
             config["authorization"] = {
                 "users": [
                     {"user": user.name, "password": user.name, "permissions": user.permissions}
-                    for user in self._users
+                    for user in self.users
                 ]
             }
         return config
