@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import time
+import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +21,9 @@ _TIMEOUT = httpx.Timeout(30.0, read=120.0)
 _BUSY = frozenset({429, 503})
 _ATTEMPTS = 8
 _LONGEST_WAIT = 10.0
+_RECONNECT_SECONDS = 0.5
+PATIENCE = 60.0
+"""Seconds; longer than a gateway takes to restart."""
 
 
 @dataclass(frozen=True)
@@ -34,13 +39,20 @@ class GatewayClient:
     """A client of one gateway.
 
     Everything raises :class:`GatewayError` when the gateway refuses, and :class:`CommandError` when
-    it cannot be reached. "Busy" (429, 503) is waited out a few times first.
+    it cannot be reached. "Busy" (429, 503) is waited out a few times first; a gateway that does not
+    answer, for ``patience`` seconds: it may be restarting.
     """
 
     def __init__(
-        self, gateway: Gateway, *, connections: int = 8, transport: httpx.AsyncBaseTransport | None = None
+        self,
+        gateway: Gateway,
+        *,
+        patience: float = 0.0,
+        connections: int = 8,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._url = gateway.url
+        self._patience = patience
         self._http = httpx.AsyncClient(
             base_url=gateway.url,
             headers={"Authorization": f"Bearer {gateway.api_key}"},
@@ -74,7 +86,9 @@ class GatewayClient:
             form["metadata"] = json.dumps(fields.metadata, ensure_ascii=False)
         if fields.acl:
             form["acl"] = json.dumps(list(fields.acl), ensure_ascii=False)
-        answer = await self._request("POST", "/v1/documents", data=form, file=path)
+        # With the key a repeated request is answered like the first one.
+        headers = {"Idempotency-Key": str(uuid.uuid4())}
+        answer = await self._request("POST", "/v1/documents", data=form, file=path, headers=headers)
         documents: list[Json] = answer["documents"]
         return documents[0]
 
@@ -112,7 +126,7 @@ class GatewayClient:
 
     async def _request(self, method: str, path: str, *, file: Path | None = None, **content: Any) -> Json:
         for attempt in range(1, _ATTEMPTS + 1):
-            response = await self._send(method, path, file, content)
+            response = await self._send_patiently(method, path, file, content)
             if response.status_code not in _BUSY or attempt == _ATTEMPTS:
                 break
             await asyncio.sleep(min(_retry_after(response), _LONGEST_WAIT))
@@ -121,18 +135,27 @@ class GatewayClient:
         decoded: Json = response.json() if response.content else {}
         return decoded
 
+    async def _send_patiently(
+        self, method: str, path: str, file: Path | None, content: Json
+    ) -> httpx.Response:
+        deadline = time.monotonic() + self._patience
+        while True:
+            try:
+                return await self._send(method, path, file, content)
+            except httpx.TransportError as error:
+                if time.monotonic() >= deadline:
+                    raise CommandError(
+                        f"the gateway at {self._url} does not answer: {error or type(error).__name__}",
+                        cure="`ragp status` shows the local stack; `ragp up --detach` starts it",
+                    ) from error
+            await asyncio.sleep(_RECONNECT_SECONDS)
+
     async def _send(self, method: str, path: str, file: Path | None, content: Json) -> httpx.Response:
-        try:
-            if file is None:
-                return await self._http.request(method, path, **content)
-            # Opened anew for every attempt: a refused one has read it to some point.
-            with open(file, "rb") as body:  # noqa: ASYNC230 - httpx reads it in small pieces
-                return await self._http.request(method, path, files=[("files", (file.name, body))], **content)
-        except httpx.TransportError as error:
-            raise CommandError(
-                f"the gateway at {self._url} does not answer: {error or type(error).__name__}",
-                cure="`ragp status` shows the local stack; `ragp up --detach` starts it",
-            ) from error
+        if file is None:
+            return await self._http.request(method, path, **content)
+        # Opened anew for every attempt: a refused one has read it to some point.
+        with open(file, "rb") as body:  # noqa: ASYNC230 - httpx reads it in small pieces
+            return await self._http.request(method, path, files=[("files", (file.name, body))], **content)
 
 
 def _retry_after(response: httpx.Response) -> float:

@@ -8,7 +8,7 @@ import typer
 from pydantic import ValidationError
 
 from rag_common.topology import Topology
-from ragp.client import GatewayClient
+from ragp.client import PATIENCE, GatewayClient
 from ragp.commands.ingest import (
     DEFAULT_COLLECTION,
     AclOption,
@@ -62,7 +62,7 @@ async def drop_files(
     topology = Topology(settings.namespace)
     order = {file.path: number for number, file in enumerate(files)}
     async with (
-        GatewayClient(find_gateway(settings)) as api,
+        GatewayClient(find_gateway(settings), patience=PATIENCE) as api,
         connected(find_nats(settings, "operator")) as listener,
         connected(find_nats(settings, "producer")) as client,
         listening(listener, topology, fields.collection) as hints,

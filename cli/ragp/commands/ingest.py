@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ragp.client import GatewayClient, UploadFields
+from ragp.client import PATIENCE, GatewayClient, UploadFields
 from ragp.console import report
 from ragp.errors import GatewayError
 from ragp.files import SourceFile, find_files, parse_metadata
@@ -54,7 +54,7 @@ async def ingest_files(
     gateway: Gateway, files: Iterable[SourceFile], fields: UploadFields, *, create: bool
 ) -> list[Outcome]:
     """Upload, a few at a time, and follow each document to its end; one outcome per file."""
-    async with GatewayClient(gateway) as client:
+    async with GatewayClient(gateway, patience=PATIENCE) as client:
         if create and await client.ensure_collection(fields.collection):
             report(f"created the collection {fields.collection}")
         files = list(files)

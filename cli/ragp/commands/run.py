@@ -16,7 +16,6 @@ from ragp.console import err, report
 from ragp.errors import StackError
 from ragp.options import DataDir, settings_from
 from ragp.stack import DEFAULT_PORT, Stack
-from ragp.stack.logs import last_lines
 from ragp.stack.orphans import end_orphans
 from ragp.stack.process import SupervisedProcess
 from ragp.stack.state import DataDirectory, RunRecord
@@ -104,7 +103,7 @@ def start_detached(data_dir: Path, port: int) -> RunRecord:
             report(f"[green]ready[/green] at {record.url} (state in {directory.root}; `ragp down` stops it)")
             return record
         if supervisor.poll() is not None:
-            raise StackError(_new_text(log, log_start) or last_lines(log))
+            raise _reported_error(_new_text(log, log_start))
         time.sleep(_POLL_SECONDS)
     supervisor.terminate()
     raise StackError(f"not ready after {_START_SECONDS:.0f} s; see {log}")
@@ -130,6 +129,13 @@ def stop_running(directory: DataDirectory) -> bool:
         end_orphans(directory)
         raise StackError("the stack had to be killed", cure=f"see {directory.log('supervisor')}") from error
     return True
+
+
+def _reported_error(text: str) -> StackError:
+    """What the supervisor wrote before it ended, as :func:`ragp.console.report_error` writes it."""
+    _, _, told = text.rpartition("error: ")
+    message, _, cure = told.partition("\ntry:")
+    return StackError(message.strip(), cure=cure.strip() or None)
 
 
 def _new_text(log: Path, start: int) -> str:

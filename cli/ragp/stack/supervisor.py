@@ -4,13 +4,12 @@ import asyncio
 import contextlib
 import fcntl
 import os
-import sys
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Self
 
 import psutil
 
@@ -20,7 +19,7 @@ from ragp.stack.logs import rotate
 from ragp.stack.nats import EmbeddedNats, NatsUser
 from ragp.stack.orphans import end_orphans
 from ragp.stack.postgres import EmbeddedPostgres
-from ragp.stack.process import ProcessSpec, SupervisedProcess, inherited_environment
+from ragp.stack.process import ProcessSpec, SupervisedProcess
 from ragp.stack.services import service_specs
 from ragp.stack.state import (
     LOOPBACK,
@@ -31,9 +30,9 @@ from ragp.stack.state import (
     port_is_free,
     write_private,
 )
+from ragp.stack.steps import run_command, together
 
 DEFAULT_PORT = 8080
-_PREPARE_SECONDS = 120.0
 _HOUSEKEEPING_SECONDS = 2.0
 
 Listener = Callable[[SupervisedProcess], None]
@@ -148,13 +147,11 @@ class Stack:
             self._housekeeping.cancel()
             self._housekeeping = None
         stores = [self._processes[name] for name in ("nats", "postgres") if name in self._processes]
-        services = [process for process in self._processes.values() if process not in stores]
-        gateway = self._processes.get("gateway")
-        if gateway is not None:
-            # First the entrance: what comes after it can then finish what it has.
-            await gateway.stop()
-        await asyncio.gather(*(process.stop() for process in services))
-        await asyncio.gather(*(process.stop() for process in stores))
+        entrance = [process for process in self._processes.values() if process.name == "gateway"]
+        others = [process for process in self._processes.values() if process not in (*stores, *entrance)]
+        # The entrance first: what comes after it can then finish what it has.
+        for group in (entrance, others, stores):
+            await asyncio.gather(*(process.stop() for process in group))
         self._processes.clear()
         if self._postgres is not None:
             self._postgres.close()
@@ -165,13 +162,13 @@ class Stack:
         assert postgres is not None  # noqa: S101 - start() has just set it
         nats_process = self._add(replace(nats.spec(), after_restart=self._provision))
         self._housekeeping = asyncio.create_task(self._keep_house())
-        await _together(nats_process.start(), postgres.prepare())
+        await together(nats_process.start(), postgres.prepare())
         await self._add(postgres.spec()).start()
-        await _together(self._provision(), self._command("migrate"))
+        await together(self._provision(), run_command(self.directory, "migrate"))
 
     async def _start_services(self, specs: list[ProcessSpec]) -> None:
         chosen = [spec for spec in specs if self._only is None or spec.name in self._only]
-        await _together(
+        await together(
             *(
                 self._add(replace(spec, environment={**spec.environment, **self._environment})).start()
                 for spec in chosen
@@ -189,24 +186,7 @@ class Stack:
 
     async def _provision(self) -> None:
         """Also after a crash of nats-server, which forgets the streams that it holds in memory."""
-        await self._command("provision")
-
-    async def _command(self, name: str) -> None:
-        """Run ``ragp NAME`` in a process of its own: its drivers stay out of the supervisor's memory."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "ragp", name, "--data-dir", str(self.directory.root),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-            env=inherited_environment(), cwd="/",
-        )  # fmt: skip
-        try:
-            output, _ = await asyncio.wait_for(process.communicate(), _PREPARE_SECONDS)
-        except BaseException:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            raise
-        if process.returncode != 0:
-            raise StackError(f"`ragp {name}` failed:\n{output.decode(errors='replace').strip()}")
+        await run_command(self.directory, "provision")
 
     async def _keep_house(self) -> None:
         while True:
@@ -259,14 +239,3 @@ class Stack:
             processes=tuple(process.record() for process in self._processes.values()),
         )
         write_private(self.directory.run_file, record.model_dump_json(indent=2))
-
-
-async def _together(*steps: Coroutine[Any, Any, None]) -> None:
-    """Run at the same time; the first failure cancels the others and is raised."""
-    tasks = [asyncio.create_task(step) for step in steps]
-    try:
-        await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

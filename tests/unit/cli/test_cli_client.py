@@ -102,6 +102,22 @@ async def test_pages_are_followed_to_the_end() -> None:
     assert gateway.queries == [{"collection": "notes"}, {"collection": "notes", "cursor": "c"}]
 
 
+async def test_a_gateway_that_restarts_is_waited_for() -> None:
+    class Restarting(httpx.ASGITransport):
+        refusals = 2
+
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if self.refusals > 0:
+                self.refusals -= 1
+                raise httpx.ConnectError("refused")
+            return await super().handle_async_request(request)
+
+    app = Starlette(routes=[Route("/v1/documents/1", lambda _: JSONResponse({"id": "1"}))])
+    gateway = Gateway("http://gateway", "key")
+    async with GatewayClient(gateway, patience=30, transport=Restarting(app)) as client:
+        assert await client.document("1") == {"id": "1"}
+
+
 async def test_a_gateway_that_is_not_there_names_the_cure() -> None:
     async with GatewayClient(Gateway("http://127.0.0.1:1", "key")) as client:
         with pytest.raises(CommandError, match="does not answer") as caught:
