@@ -172,7 +172,7 @@ ranges = st.builds(
     ),
 )
 leaves = st.one_of(
-    st.builds(Eq, field=fields, value=st.one_of(numbers, st.booleans(), words, st.just(10**30))),
+    st.builds(Eq, field=fields, value=st.one_of(numbers, st.booleans(), words, st.just(2**63 - 1))),
     st.builds(
         In, field=fields, values=st.lists(st.one_of(numbers, words), min_size=1, max_size=3).map(tuple)
     ),
@@ -370,7 +370,8 @@ class VectorIndexContract:
                 },
                 {1, 2},
             ),
-            ({"op": "eq", "field": "big", "value": 10**30}, set()),
+            ({"op": "eq", "field": "big", "value": 2**63 - 1}, {3}),
+            ({"op": "range", "field": "huge", "gte": 1e30}, {3}),
         ],
     )
     async def test_each_operator(self, index: VectorIndex, condition: Any, expected: set[int]) -> None:
@@ -378,7 +379,7 @@ class VectorIndexContract:
             {"lang": "ru", "pages": 5},
             {"lang": "en", "pages": 5.0, "final": True, "day": "2024-06-01T12:00:00+03:00"},
             {"pages": 9, "author": {"name": "Ann"}, "day": "2025-01-01T00:00:00Z", "lang": None},
-            {"lang": ["ru", "de"], "big": 10**30},
+            {"lang": ["ru", "de"], "big": 2**63 - 1, "huge": 10**30},
             {"lang": [], "final": 1},
         ]
         await index.upsert(

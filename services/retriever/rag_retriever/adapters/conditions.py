@@ -6,7 +6,6 @@ from typing import Protocol, TypeVar
 
 from rag_common.contracts import And, Eq, Exists, Filter, In, Not, Or, Range
 from rag_retriever.domain.index import Scope
-from rag_retriever.domain.metadata import INT64_MAX, INT64_MIN
 
 C = TypeVar("C")
 """A condition of the engine; its filters are conditions too."""
@@ -80,11 +79,10 @@ def condition(dialect: Dialect[C], node: Filter) -> C:
 
 
 def _one_of(dialect: Dialect[C], key: str, values: Sequence[bool | int | str]) -> C:
-    """Integers beyond 64 bits cannot be in the index and would be refused by it, so they are left out."""
+    """The engines compare one value, or a set of values of one type."""
     flags = [value for value in values if isinstance(value, bool)]
     words = [value for value in values if isinstance(value, str)]
     numbers = [value for value in values if isinstance(value, int) and not isinstance(value, bool)]
-    numbers = [value for value in numbers if INT64_MIN <= value <= INT64_MAX]
     conditions = [dialect.equals(key, flag) for flag in flags]
     if words:
         conditions.append(dialect.one_of(key, words))
