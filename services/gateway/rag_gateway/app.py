@@ -78,7 +78,9 @@ class _Service:
         self._topology = topology
         self._registry: Registry | None = None
         self.metrics = GatewayMetrics(broker.metrics)
-        self.readiness = Readiness(broker, topology, CONSUMERS, {"registry": self._check_registry})
+        self._inbox = ReplyInbox(topology)
+        checks = {"registry": self._check_registry, "replies": self._inbox.check}
+        self.readiness = Readiness(broker, topology, CONSUMERS, checks)
         self.stopping = asyncio.Event()
 
     async def _check_registry(self) -> None:
@@ -96,7 +98,6 @@ class _Service:
             stack.push_async_callback(registry.close)
             objects = ObjectStore(broker.jetstream, topology.bucket("documents"))
             jobs = GatewayJobs(Publisher(broker, topology))
-            inbox = ReplyInbox(topology)
             feed = EventFeed(broker.jetstream, topology)
             app.state.keys = ApiKeys({key: self._bootstrap_caller()})
             app.state.gateway = Gateway(
@@ -105,7 +106,9 @@ class _Service:
                 objects=objects,
                 accept=AcceptDocuments(AcceptingRegistry(registry), objects, jobs),
                 changes=jobs,
-                searches=Searches(inbox, jobs, timeout=settings.search_timeout, most=settings.max_searches),
+                searches=Searches(
+                    self._inbox, jobs, timeout=settings.search_timeout, most=settings.max_searches
+                ),
                 feed=feed,
                 metrics=self.metrics,
                 stopping=self.stopping,
@@ -120,7 +123,7 @@ class _Service:
                 dead_letter_handler(bury, topology, self.metrics),
             )
             await stack.enter_async_context(running(broker, topology, CONSUMERS))
-            await stack.enter_async_context(_in_background(keep_open(inbox, broker)))
+            await stack.enter_async_context(_in_background(keep_open(self._inbox, broker)))
             reconciler = self._reconciler(registry, jobs, objects)
             await stack.enter_async_context(
                 _in_background(keep_reconciling(reconciler, settings.reconcile_interval, self.metrics))

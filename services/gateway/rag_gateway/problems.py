@@ -36,6 +36,7 @@ _STATUS = {
     "invalid_cursor": 422,
     "fields_of_one_file": 422,
     "duplicate_file_name": 422,
+    "overloaded": 503,
     "deadline_exceeded": 504,
 }
 
@@ -139,8 +140,9 @@ def render_error(request: Request, error: RagError) -> Response:
     """The response for an error of the tree in :mod:`rag_common.errors`."""
     status = _STATUS.get(error.code, 503 if isinstance(error, TransientError) else 500)
     headers: dict[str, str] = {}
-    if isinstance(error, TransientError) and status == HTTPStatus.SERVICE_UNAVAILABLE:
-        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        seconds = error.retry_after if isinstance(error, TransientError) else 1.0
+        headers["Retry-After"] = str(max(1, math.ceil(seconds)))
     if status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:

@@ -62,6 +62,8 @@ class Gateway:
     objects: ObjectStore
     topology: Topology
     place: Place
+    stopping: asyncio.Event
+    """What SIGTERM sets."""
 
     async def upload(self, content: bytes = b"Everyone has 28 days.", **fields: Any) -> Json:
         """Upload one file and return the gateway's word on it."""
@@ -133,7 +135,7 @@ async def running_gateway(
             await eventually(lambda: _ready(http, serving))
             http.headers["Authorization"] = f"Bearer {settings.api_key_file.read_text().strip()}"
             objects = ObjectStore(lambda: jetstream, place.topology.bucket("documents"))
-            yield Gateway(http, registry, jetstream, objects, place.topology, place)
+            yield Gateway(http, registry, jetstream, objects, place.topology, place, app.state.stopping)
     finally:
         app.state.stopping.set()
         server.should_exit = True

@@ -15,8 +15,9 @@ from pydantic import ValidationError
 from rag_common.contracts import DocumentEvent
 from rag_common.topology import Topology
 
-_IDLE_SECONDS = 60.0
-"""After this long without its reader the server removes the ephemeral consumer."""
+_IDLE_SECONDS = 5.0
+"""After this long without its reader the server removes the ephemeral consumer. It is not made anew
+for streams that are open then: until they end they look at the registry every few seconds."""
 
 _log = structlog.get_logger(__name__)
 

@@ -31,13 +31,16 @@ class ReplyInbox:
         await client.flush()
         self._subscription = subscription
 
+    async def check(self) -> None:
+        """:raises TransientError: NATS was not connected yet."""
+        self._require_open()
+
     def address(self, query_id: str) -> str:
         """The subject that the answer is sent to.
 
-        :raises TransientError: NATS is not connected yet.
+        :raises TransientError: NATS was not connected yet.
         """
-        if self._subscription is None:
-            raise TransientError("not connected to NATS yet")
+        self._require_open()
         return self._topology.subject(PassagesFound, gateway=self._gateway, query=query_id)
 
     @contextmanager
@@ -50,6 +53,10 @@ class ReplyInbox:
         finally:
             del self._waiting[query_id]
             future.cancel()
+
+    def _require_open(self) -> None:
+        if self._subscription is None:
+            raise TransientError("not connected to NATS yet")
 
     async def _receive(self, message: Msg) -> None:
         future = self._waiting.get(message.subject.rpartition(".")[2])
