@@ -1,5 +1,6 @@
 """The two consoles: results go to standard output, everything else to standard error."""
 
+import sys
 import time
 
 from rich.console import Console
@@ -7,7 +8,10 @@ from rich.markup import escape
 
 from ragp.errors import CommandError
 
-out = Console(highlight=False, soft_wrap=True)
+_PIPE_WIDTH = 200
+"""Columns of a table that no terminal shows; rich would cut it to 80."""
+
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 

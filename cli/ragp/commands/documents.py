@@ -39,17 +39,17 @@ def list_documents(
     table = Table(box=None, pad_edge=False)
     # An id is there to be copied: it is never cut.
     table.add_column("id", min_width=36, no_wrap=True)
-    for title in ("collection", "title", "state"):
-        table.add_column(title, overflow="fold")
-    for title in ("generation", "chunks", "size"):
+    for title in ("state", "collection"):
+        table.add_column(title, no_wrap=True)
+    table.add_column("title", no_wrap=True, ratio=1)
+    for title in ("chunks", "size"):
         table.add_column(title, justify="right", no_wrap=True)
     for document in found:
         table.add_row(
             document["id"],
+            document["state"],
             document["collection"],
             escape(document["title"]),
-            document["state"],
-            str(document["generation"]),
             str(document.get("chunk_count") or "-"),
             human_bytes(document.get("size") or 0),
         )
