@@ -41,7 +41,7 @@ def list_documents(
     table.add_column("id", min_width=36, no_wrap=True)
     for title in ("state", "collection"):
         table.add_column(title, no_wrap=True)
-    table.add_column("title", no_wrap=True, ratio=1)
+    table.add_column("title")
     for title in ("chunks", "size"):
         table.add_column(title, justify="right", no_wrap=True)
     for document in found:
