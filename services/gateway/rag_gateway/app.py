@@ -8,6 +8,7 @@ from importlib.metadata import version
 
 import structlog
 from fastapi import FastAPI
+from nats.js import JetStreamContext
 
 from rag_common.broker import Broker, Publisher, consume, create_broker
 from rag_common.contracts import DeadLetter
@@ -96,9 +97,9 @@ class _Service:
             key = await asyncio.to_thread(bootstrap_key, settings.api_key_file)
             registry = self._registry = await self._connect()
             stack.push_async_callback(registry.close)
-            objects = ObjectStore(broker.jetstream, topology.bucket("documents"))
+            objects = ObjectStore(self._jetstream, topology.bucket("documents"))
             jobs = GatewayJobs(Publisher(broker, topology))
-            feed = EventFeed(broker.jetstream, topology)
+            feed = EventFeed(self._jetstream, topology)
             app.state.keys = ApiKeys({key: self._bootstrap_caller()})
             app.state.gateway = Gateway(
                 settings=settings,
@@ -131,13 +132,19 @@ class _Service:
             yield
             self.stopping.set()
 
+    def _jetstream(self) -> JetStreamContext:
+        """Refuses at once where the client library would wait for a reconnect."""
+        if not self._broker.is_connected:
+            raise TransientError("NATS is disconnected")
+        return self._broker.jetstream()
+
     def _bootstrap_caller(self) -> Caller:
         settings = self._settings
         return Caller("bootstrap", settings.tenant, settings.bootstrap_principals, administrator=True)
 
     def _reconciler(self, registry: Registry, jobs: GatewayJobs, objects: ObjectStore) -> Reconciler:
         settings = self._settings
-        queues = JetStreamQueues(self._broker.jetstream, self._topology)
+        queues = JetStreamQueues(self._jetstream, self._topology)
         return Reconciler(
             registry.reconciling,
             queues,

@@ -53,6 +53,7 @@ async def keep_reconciling(reconciler: Reconciler, interval: float, metrics: Gat
             _log.exception("reconciler_failed")
             continue
         metrics.reconciler_refusing.set(0)
+        metrics.reconciled.labels("turns").inc()
         for action, count in done.items():
             metrics.reconciled.labels(action).inc(count)
         if done:

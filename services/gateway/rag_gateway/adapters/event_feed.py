@@ -13,6 +13,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from pydantic import ValidationError
 
 from rag_common.contracts import DocumentEvent
+from rag_common.errors import TransientError
 from rag_common.topology import Topology
 
 _IDLE_SECONDS = 5.0
@@ -82,7 +83,7 @@ class EventFeed:
                         mem_storage=True,
                     ),
                 )
-            except (nats.errors.Error, TimeoutError) as error:
+            except (nats.errors.Error, TimeoutError, TransientError) as error:
                 # hints only: without them an event stream looks at the registry every few seconds
                 _log.warning("no_event_hints", reason=str(error))
 
