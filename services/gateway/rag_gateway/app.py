@@ -58,6 +58,7 @@ def create_app(settings: GatewaySettings, *, topology: Topology | None = None) -
     app.state.service = "gateway"
     app.state.stopping = service.stopping
     app.state.max_json_bytes = settings.max_json_bytes
+    app.state.body_timeout = settings.body_timeout
     app.add_middleware(RequireKey)
     # the one added last is the outermost
     app.add_middleware(CountRequests, metrics=service.metrics)

@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from rag_gateway.problems import ProblemDetails
-from rag_gateway.routes.shapes import NewText
+from rag_gateway.shapes.documents import NewText
 
 DESCRIPTION = """
 Documents go in, passages come out, under per-document access control.

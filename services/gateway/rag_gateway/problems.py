@@ -37,6 +37,7 @@ _STATUS = {
     "fields_of_one_file": 422,
     "duplicate_file_name": 422,
     "overloaded": 503,
+    "embedder_unavailable": 503,
     "deadline_exceeded": 504,
 }
 

@@ -1,5 +1,6 @@
-"""JSON bodies: bounded while they arrive, and parsed strictly."""
+"""Bodies: bounded in size and time while they arrive, and JSON parsed strictly."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
@@ -46,7 +47,7 @@ async def read_body(request: Request, most: int) -> bytes:
     """:raises Problem: 413, before reading when the Content-Length tells, else as soon as it shows."""
     refuse_long(request, most)
     body = bytearray()
-    async for chunk in request.stream():
+    async for chunk in body_chunks(request):
         body += chunk
         if len(body) > most:
             raise too_large(most)
@@ -74,8 +75,20 @@ def parse_json(text: bytes | str) -> Any:
 
 
 async def body_chunks(request: Request) -> AsyncIterator[bytes]:
-    """The body as it arrives, without the empty piece at its end."""
-    async for chunk in request.stream():
+    """The body as it arrives, without the empty piece at its end.
+
+    :raises Problem: 408 when nothing has come for ``body_timeout`` seconds.
+    """
+    seconds: float = request.app.state.body_timeout
+    stream = aiter(request.stream())
+    while True:
+        try:
+            async with asyncio.timeout(seconds):
+                chunk = await anext(stream)
+        except StopAsyncIteration:
+            return
+        except TimeoutError as error:
+            raise Problem(408, "request_timeout", f"nothing has come for {seconds:g} s") from error
         if chunk:
             yield chunk
 

@@ -27,6 +27,9 @@ class GatewaySettings(DatabaseSettings):
     max_json_bytes: int = Field(
         8 * 1024 * 1024, ge=1024, description="Most bytes of a JSON request body, texts included."
     )
+    body_timeout: float = Field(
+        60.0, gt=0, description="Seconds without a byte after which a request body is given up."
+    )
     max_files: int = Field(100, ge=1, le=1000, description="Most files in one upload.")
     max_uploads: int = Field(
         64, ge=1, description="Uploads that one gateway receives at once; above it the answer is 503."

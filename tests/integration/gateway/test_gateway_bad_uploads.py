@@ -1,5 +1,6 @@
 """What an upload is refused for. Whatever it is, the answer is a problem and no object stays behind."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -177,3 +178,18 @@ async def test_ten_megabytes_of_metadata_are_refused_while_they_arrive(gateway: 
 @pytest.mark.parametrize("path", ["/v1/search", "/v1/collections", "/v1/documents"])
 async def test_a_large_json_body_is_refused(small: Gateway, path: str) -> None:
     problem(await small.http.post(path, json={"query": "x" * 200_000}), 413, "too_large")
+
+
+async def test_a_body_that_stops_coming_is_given_up(
+    place: Place, registry: Registry, jetstream: JetStreamContext
+) -> None:
+    async def body() -> AsyncIterator[bytes]:
+        yield b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.txt"\r\n\r\nhello'
+        await asyncio.sleep(2)
+
+    async with running_gateway(place, registry, jetstream, body_timeout=0.2) as gateway:
+        response = await gateway.http.post(
+            "/v1/documents", content=body(), headers={"Content-Type": "multipart/form-data; boundary=x"}
+        )
+        problem(response, 408, "request_timeout")
+        await nothing_left(gateway)

@@ -130,7 +130,7 @@ async def test_answers_find_their_own_questions(gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "status"), [("unknown_collection", 404), ("something_odd", 500), ("overloaded", 503)]
+    ("code", "status"), [("unknown_collection", 404), ("something_odd", 500), ("embedder_unavailable", 503)]
 )
 async def test_a_failed_query_is_a_problem(gateway: Gateway, code: str, status: int) -> None:
     def fail(query: RetrievePassages) -> Message:

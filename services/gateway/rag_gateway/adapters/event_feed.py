@@ -1,6 +1,7 @@
 """Hints about documents, from EVENTS to the event streams of this gateway's clients."""
 
 import asyncio
+import uuid
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -16,7 +17,7 @@ from rag_common.contracts import DocumentEvent
 from rag_common.errors import TransientError
 from rag_common.topology import Topology
 
-_IDLE_SECONDS = 5.0
+_IDLE_SECONDS = 60.0
 """After this long without its reader the server removes the ephemeral consumer. It is not made anew
 for streams that are open then: until they end they look at the registry every few seconds."""
 
@@ -34,6 +35,8 @@ class EventFeed:
         self._jetstream = jetstream
         self._topology = topology
         self._listeners: dict[str, set[asyncio.Event]] = defaultdict(set)
+        # a name of its own: the right to create a consumer is given by stream, name and filter
+        self._consumer = f"gateway-{uuid.uuid4().hex}"
         self._reader: JetStreamContext.PushSubscription | None = None
         self._lock = asyncio.Lock()
 
@@ -64,7 +67,8 @@ class EventFeed:
             if reader is not None:
                 try:
                     await reader.unsubscribe()
-                except nats.errors.Error as error:
+                    await self._jetstream().delete_consumer(self._topology.stream("EVENTS"), self._consumer)
+                except (nats.errors.Error, TimeoutError, TransientError) as error:
                     _log.debug("event_reader_gone", reason=str(error))
 
     async def _start(self) -> None:
@@ -77,6 +81,7 @@ class EventFeed:
                     stream=self._topology.stream("EVENTS"),
                     cb=self._receive,
                     config=ConsumerConfig(
+                        name=self._consumer,
                         deliver_policy=DeliverPolicy.NEW,
                         ack_policy=AckPolicy.NONE,
                         inactive_threshold=_IDLE_SECONDS,

@@ -6,7 +6,9 @@ from rag_common.broker import Publisher
 from rag_common.contracts import (
     AcceptedContent,
     DocumentEvent,
+    DocumentRef,
     IngestDocument,
+    Lane,
     PurgeDocument,
     RetrievePassages,
     UpdateIndexedDocument,
@@ -23,35 +25,13 @@ class GatewayJobs:
 
     async def ingest(self, decision: Decision, file: StoredFile) -> None:
         """The job of an upload that was accepted."""
-        document = decision.document
-        await self._publisher.publish(
-            IngestDocument(
-                collection=decision.collection,
-                source_uri=decision.source_uri,
-                content=AcceptedContent(document_id=document.document_id, generation=document.generation),
-                media_type=file.media_type,
-                file_name=file.file_name,
-            ),
-            msg_id=f"ingest:{document.tenant}:{document.document_id}:{document.generation}",
-            lane="interactive",
-            tenant=document.tenant,
-        )
+        job = _ingest(decision, file.media_type, file.file_name)
+        await self._queue(job, decision.document, "interactive", "first")
 
     async def ingest_again(self, lost: LostGeneration, run: int) -> None:
         """The job of a generation whose first one was lost, in its own lane."""
-        document = lost.document
-        await self._publisher.publish(
-            IngestDocument(
-                collection=lost.collection,
-                source_uri=lost.source_uri,
-                content=AcceptedContent(document_id=document.document_id, generation=document.generation),
-                media_type=lost.media_type,
-                file_name=lost.file_name,
-            ),
-            msg_id=f"ingest:{document.tenant}:{document.document_id}:{document.generation}:{run}",
-            lane=lost.lane,
-            tenant=document.tenant,
-        )
+        job = _ingest(lost, lost.media_type, lost.file_name)
+        await self._queue(job, lost.document, lost.lane, str(run))
 
     async def update(self, tenant: str, document_id: str) -> None:
         """Bring a document's points to the registry's ACL and metadata."""
@@ -98,9 +78,30 @@ class GatewayJobs:
                 )
             )
 
+    async def _queue(self, job: IngestDocument, document: DocumentRef, lane: Lane, run: str) -> None:
+        await self._publisher.publish(
+            job,
+            msg_id=f"ingest:{document.tenant}:{document.document_id}:{document.generation}:{run}",
+            lane=lane,
+            tenant=document.tenant,
+        )
+
     async def hint(self, event: DocumentEvent) -> None:
         """Tell whoever listens; nobody may."""
         await self._publisher.hint(event)
+
+
+def _ingest(
+    accepted: Decision | LostGeneration, media_type: str | None, file_name: str | None
+) -> IngestDocument:
+    document = accepted.document
+    return IngestDocument(
+        collection=accepted.collection,
+        source_uri=accepted.source_uri,
+        content=AcceptedContent(document_id=document.document_id, generation=document.generation),
+        media_type=media_type,
+        file_name=file_name,
+    )
 
 
 def _now_ns() -> int:

@@ -25,7 +25,7 @@ def clean_file_name(name: str) -> str:
 
     :raises BadFileName: nothing is left, it holds control characters, or it is longer than 255.
     """
-    base = _SEPARATORS.split(unicodedata.normalize("NFC", name))[-1].strip()
+    base = _SEPARATORS.split(unicodedata.normalize("NFC", name))[-1].strip(" ")
     if base in ("", ".", ".."):
         raise BadFileName("a file needs a name")
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in base):

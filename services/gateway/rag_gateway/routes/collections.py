@@ -8,7 +8,8 @@ from rag_gateway.dependencies import CallerDep, CollectionPath, GatewayDep
 from rag_gateway.domain.cursors import decode_name, encode_name
 from rag_gateway.problems import responses
 from rag_gateway.requests import JsonRoute
-from rag_gateway.routes.shapes import MAX_PAGE, CollectionView, NewCollection, Page
+from rag_gateway.shapes.base import MAX_PAGE, Page
+from rag_gateway.shapes.collections import CollectionView, NewCollection
 
 router = APIRouter(prefix="/v1/collections", tags=["collections"], route_class=JsonRoute)
 

@@ -18,14 +18,13 @@ from rag_gateway.domain.file_names import attachment
 from rag_gateway.identity import Caller
 from rag_gateway.problems import responses
 from rag_gateway.requests import JsonRoute
-from rag_gateway.routes.shapes import (
-    MAX_PAGE,
+from rag_gateway.shapes.base import MAX_PAGE, Page
+from rag_gateway.shapes.documents import (
     ChunkView,
     DocumentChanges,
     DocumentDetail,
     DocumentError,
     DocumentView,
-    Page,
     TransitionView,
 )
 

@@ -14,7 +14,7 @@ from rag_common.registry import Document, Transition, UnknownDocument
 from rag_gateway.dependencies import CallerDep, DocumentId, Gateway, GatewayDep
 from rag_gateway.identity import Caller
 from rag_gateway.problems import invalid_field, responses
-from rag_gateway.routes.shapes import TransitionView
+from rag_gateway.shapes.documents import TransitionView
 
 router = APIRouter(prefix="/v1/documents", tags=["documents"])
 

@@ -8,7 +8,7 @@ from rag_gateway.dependencies import CallerDep, GatewayDep
 from rag_gateway.domain.searching import Search
 from rag_gateway.problems import responses
 from rag_gateway.requests import JsonRoute
-from rag_gateway.routes.shapes import EXAMPLE_PASSAGES, SearchAnswer, SearchRequest
+from rag_gateway.shapes.search import EXAMPLE_PASSAGES, SearchAnswer, SearchRequest
 
 router = APIRouter(prefix="/v1", tags=["search"], route_class=JsonRoute)
 

@@ -28,7 +28,7 @@ from rag_gateway.requests import (
     refuse_long,
     too_large,
 )
-from rag_gateway.routes.shapes import NewText, UploadAnswer, UploadFields, UploadOutcome
+from rag_gateway.shapes.documents import NewText, UploadAnswer, UploadFields, UploadOutcome
 
 router = APIRouter(prefix="/v1/documents", tags=["documents"])
 

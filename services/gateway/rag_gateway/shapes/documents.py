@@ -1,91 +1,14 @@
-"""What the API takes and returns, as JSON."""
+"""Documents: uploads, views and changes."""
 
 from datetime import datetime
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
-from rag_common.contracts import (
-    Acl,
-    CollectionName,
-    DocumentState,
-    Filter,
-    Line,
-    Metadata,
-    Passage,
-    Question,
-    SearchMode,
-    check_filter,
-)
+from rag_common.contracts import Acl, CollectionName, DocumentState, Line, Metadata
+from rag_gateway.shapes.base import Answer, Request, Text
 
-MAX_PAGE = 200
-T = TypeVar("T")
-
-
-def _no_nul(text: str) -> str:
-    if "\x00" in text:
-        raise ValueError("must not contain NUL characters")
-    return text
-
-
-def _not_blank(text: str) -> str:
-    if not text.strip():
-        raise ValueError("must hold more than white space")
-    return text
-
-
-def _bounded(condition: Filter | None) -> Filter | None:
-    if condition is not None:
-        check_filter(condition)
-    return condition
-
-
-Text = Annotated[str, AfterValidator(_no_nul)]
 MediaType = Annotated[str, StringConstraints(pattern=r"^[\w.+-]{1,100}/[\w.+-]{1,100}$", to_lower=True)]
-
-
-class Request(BaseModel):
-    """A misspelt field is an error, not silently nothing."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Answer(BaseModel):
-    model_config = ConfigDict(from_attributes=True, frozen=True)
-
-
-class NewCollection(Request):
-    model_config = ConfigDict(
-        json_schema_extra={"example": {"name": "handbook", "description": "What every employee may read"}}
-    )
-
-    name: CollectionName
-    description: Annotated[Text, Field(max_length=2000)] = ""
-
-
-class CollectionView(Answer):
-    model_config = ConfigDict(
-        json_schema_extra={
-            "example": {
-                "name": "handbook",
-                "description": "What every employee may read",
-                "documents": 12,
-                "created_at": "2026-11-22T10:00:00Z",
-            }
-        }
-    )
-
-    name: str
-    description: str
-    documents: int | None
-    created_at: datetime
-
-
-class Page(BaseModel, Generic[T]):
-    """``next_cursor`` is null on the last page; else pass it back as ``cursor``."""
-
-    items: list[T]
-    next_cursor: str | None = None
 
 
 class UploadFields(Request):
@@ -228,63 +151,3 @@ class ChunkView(BaseModel):
     start: int
     end: int
     heading: tuple[str, ...]
-
-
-class SearchRequest(Request):
-    model_config = ConfigDict(
-        json_schema_extra={
-            "example": {
-                "query": "How many days of leave do I have?",
-                "collections": ["handbook"],
-                "mode": "hybrid",
-                "limit": 5,
-                "filter": {"op": "eq", "field": "department", "value": "hr"},
-            }
-        }
-    )
-
-    query: Annotated[Question, AfterValidator(_no_nul), AfterValidator(_not_blank)]
-    collections: Annotated[tuple[CollectionName, ...], Field(max_length=100)] = ()
-    """Empty: every collection."""
-    mode: SearchMode = "hybrid"
-    limit: int = Field(10, ge=1, le=100)
-    filter: Annotated[Filter | None, AfterValidator(_bounded)] = None
-
-
-class SearchAnswer(BaseModel):
-    query_id: str
-    passages: list[Passage]
-    mode: SearchMode
-    """The mode that was really used."""
-    degraded: bool
-    reason: str | None
-    """Why the answer is degraded."""
-    timings_ms: dict[str, float]
-    """Milliseconds per stage, and the whole way in ``total``."""
-
-
-EXAMPLE_PASSAGES: dict[str, Any] = {
-    "query_id": "5d0f2b0c7d6b4a64a6b1f0a1c2d3e4f5",
-    "passages": [
-        {
-            "document_id": "6f1f1c1e-7a53-4a65-9a0a-2a1f3f1f0f11",
-            "generation": 1,
-            "collection": "handbook",
-            "title": "Leave",
-            "source_uri": "upload:/leave.pdf",
-            "chunk_no": 3,
-            "page": 2,
-            "start": 1804,
-            "end": 2391,
-            "heading": ["Working time", "Leave"],
-            "text": "Everyone has 28 days of leave a year.",
-            "score": 0.91,
-            "ranks": {"dense": 1, "sparse": 2},
-            "metadata": {"department": "hr"},
-        }
-    ],
-    "mode": "hybrid",
-    "degraded": False,
-    "reason": None,
-    "timings_ms": {"queue": 0.6, "encode": 7.1, "index": 2.3, "registry": 0.9, "total": 12.4},
-}

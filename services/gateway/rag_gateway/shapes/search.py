@@ -1,0 +1,80 @@
+"""Searches."""
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from rag_common.contracts import CollectionName, Filter, Passage, Question, SearchMode, check_filter
+from rag_gateway.shapes.base import Request, no_nul
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must hold more than white space")
+    return text
+
+
+def _bounded(condition: Filter | None) -> Filter | None:
+    if condition is not None:
+        check_filter(condition)
+    return condition
+
+
+class SearchRequest(Request):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "query": "How many days of leave do I have?",
+                "collections": ["handbook"],
+                "mode": "hybrid",
+                "limit": 5,
+                "filter": {"op": "eq", "field": "department", "value": "hr"},
+            }
+        }
+    )
+
+    query: Annotated[Question, AfterValidator(no_nul), AfterValidator(_not_blank)]
+    collections: Annotated[tuple[CollectionName, ...], Field(max_length=100)] = ()
+    """Empty: every collection."""
+    mode: SearchMode = "hybrid"
+    limit: int = Field(10, ge=1, le=100)
+    filter: Annotated[Filter | None, AfterValidator(_bounded)] = None
+
+
+class SearchAnswer(BaseModel):
+    query_id: str
+    passages: list[Passage]
+    mode: SearchMode
+    """The mode that was really used."""
+    degraded: bool
+    reason: str | None
+    """Why the answer is degraded."""
+    timings_ms: dict[str, float]
+    """Milliseconds per stage, and the whole way in ``total``."""
+
+
+EXAMPLE_PASSAGES: dict[str, Any] = {
+    "query_id": "5d0f2b0c7d6b4a64a6b1f0a1c2d3e4f5",
+    "passages": [
+        {
+            "document_id": "6f1f1c1e-7a53-4a65-9a0a-2a1f3f1f0f11",
+            "generation": 1,
+            "collection": "handbook",
+            "title": "Leave",
+            "source_uri": "upload:/leave.pdf",
+            "chunk_no": 3,
+            "page": 2,
+            "start": 1804,
+            "end": 2391,
+            "heading": ["Working time", "Leave"],
+            "text": "Everyone has 28 days of leave a year.",
+            "score": 0.91,
+            "ranks": {"dense": 1, "sparse": 2},
+            "metadata": {"department": "hr"},
+        }
+    ],
+    "mode": "hybrid",
+    "degraded": False,
+    "reason": None,
+    "timings_ms": {"queue": 0.6, "encode": 7.1, "index": 2.3, "registry": 0.9, "total": 12.4},
+}
