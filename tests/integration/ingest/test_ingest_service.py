@@ -1,7 +1,6 @@
 """Jobs through the running service: what comes out on the other side, and what the registry says."""
 
 import hashlib
-import uuid
 
 import pytest
 from ingest_files import handbook_docx, pdf
