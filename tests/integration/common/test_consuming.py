@@ -18,7 +18,7 @@ from common_support import (
 )
 from nats.js import JetStreamContext
 
-from rag_common.broker import Job, consume, replay
+from rag_common.broker import Job, consume
 from rag_common.contracts import (
     DeadLetter,
     EmbedChunks,
@@ -210,20 +210,16 @@ async def test_a_job_that_was_not_acked_comes_back_until_the_limit(
 ) -> None:
     topology = provisioned.with_consumer("embedder-bulk", ack_wait=0.2, max_attempts=3)
     await provision(jetstream, topology)
-    attempts: list[int] = []
-
-    async def handler(_: EmbedChunks, job: Job) -> None:
-        attempts.append(job.attempt)
-        await asyncio.sleep(30)
+    await jetstream.publish(topology.subject(EmbedChunks, lane="bulk"), embed_chunks().encode())
+    # A pull whose messages are never answered: so it looks when a worker dies over its job.
+    pull = await jetstream.pull_subscribe_bind("embedder-bulk", topology.stream("EMBED"))
+    attempts = [(await pull.fetch(1, timeout=5))[0].metadata.num_delivered for _ in range(3)]
+    assert attempts == [1, 2, 3]
 
     broker = make_broker()
-    # A job that takes for ever is left alone, as one whose worker has died is.
-    consume(broker, topology, "embedder-bulk", EmbedChunks, handler, job_timeout=0.05)
+    consume(broker, topology, "embedder-bulk", EmbedChunks, never)
     await broker.start()
-    await jetstream.publish(topology.subject(EmbedChunks, lane="bulk"), embed_chunks().encode())
     await drained(jetstream, topology.stream("EMBED"))
-
-    assert attempts == [1, 2, 3]
     subject = topology.subject(DeadLetter, stage="embed")
     [letter] = await dead_letters(jetstream, topology.stream("DLQ"), subject)
     assert (letter.code, letter.attempts) == ("too_many_attempts", 4)
@@ -361,27 +357,3 @@ async def test_a_dead_letter_that_cannot_be_handled_makes_no_other(
 
     await eventually(acked)
     assert await count(jetstream, provisioned.stream("DLQ")) == 1
-
-
-async def test_a_replayed_dead_letter_is_a_job_again_with_its_first_place_in_the_order(
-    provisioned: Topology, jetstream: JetStreamContext, make_broker: MakeBroker
-) -> None:
-    jobs: list[Job] = []
-
-    async def handler(_: IngestDocument, job: Job) -> None:
-        jobs.append(job)
-        if len(jobs) < 3:
-            raise PermanentError("not now")
-
-    broker = make_broker()
-    consume(broker, provisioned, "ingest-bulk", IngestDocument, handler)
-    await broker.start()
-    subject = provisioned.subject(IngestDocument, lane="bulk", tenant="acme")
-    await jetstream.publish(subject, ingest_document().encode())
-    await drained(jetstream, provisioned.stream("INGEST"))
-    stored = provisioned.subject(DeadLetter, stage="ingest")
-    for number in range(2):
-        letters = await dead_letters(jetstream, provisioned.stream("DLQ"), stored)
-        await replay(jetstream, letters[number])
-        await drained(jetstream, provisioned.stream("INGEST"))
-    assert [(job.sequence, job.time_ns, job.attempt) for job in jobs] == [(1, jobs[0].time_ns, 1)] * 3

@@ -164,7 +164,7 @@ async def test_a_bad_drop_names_its_document(stage: Stage) -> None:
     assert (letter.code, letter.document.document_id) == ("invalid_utf8", document.id)
 
 
-async def test_an_unknown_collection_is_a_dead_letter_that_can_be_replayed(stage: Stage) -> None:
+async def test_an_unknown_collection_is_a_dead_letter_that_leaves_the_object(stage: Stage) -> None:
     await stage.drops.put("one.txt", once(b"Some words."))
     await stage.send(drop(collection="nowhere", content=DroppedContent(object="one.txt")))
     letter = await stage.dead_letter()

@@ -2,7 +2,6 @@
 
 from rag_common.broker.connection import Broker, create_broker
 from rag_common.broker.consuming import consume
-from rag_common.broker.deadletters import replay
 from rag_common.broker.job import Handler, Job
 from rag_common.broker.publishing import DuplicateMessage, Publisher
 
@@ -14,5 +13,4 @@ __all__ = [
     "Publisher",
     "consume",
     "create_broker",
-    "replay",
 ]

@@ -54,10 +54,6 @@ class _Draining(Exception):
     """The service is stopping."""
 
 
-class _TimedOut(Exception):
-    """The handler took longer than ``job_timeout``."""
-
-
 def consume(
     broker: Broker,
     topology: Topology,
@@ -67,18 +63,14 @@ def consume(
     *,
     max_workers: int = 1,
     batch_size: int = 1,
-    job_timeout: float | None = None,
 ) -> None:
     """Subscribe a handler to a durable consumer, which must exist (``verify`` it first).
 
     There are ``max_workers`` pulls, each of ``batch_size`` messages whose handlers run together. A
     job starts, and heartbeats, as soon as it is pulled: with FastStream's own ``max_workers`` one
     message waits, unattended, for a free worker, and in an outage it would be redelivered for ever.
-
-    ``job_timeout`` is in seconds per run of the handler. A job beyond it is cancelled and, neither
-    acked nor kept, comes back after ``ack_wait`` as its next attempt.
     """
-    worker = _Worker(broker, topology, topology.consumer(consumer), message, handler, job_timeout)
+    worker = _Worker(broker, topology, topology.consumer(consumer), message, handler)
     spec = worker.spec
     for _ in range(max_workers):
         subscribe = broker.subscriber(
@@ -102,7 +94,6 @@ class _Worker(Generic[M]):
         spec: ConsumerSpec,
         contract: type[M],
         handler: Handler[M],
-        job_timeout: float | None,
     ) -> None:
         self.spec = spec
         self._draining = broker.draining
@@ -110,12 +101,11 @@ class _Worker(Generic[M]):
         self._publisher = Publisher(broker, topology)
         self._contract = contract
         self._handler = handler
-        self._job_timeout = job_timeout
         self._held = broker.held.labels(spec.name)
         self._buried = broker.buried
 
     async def receive(self, received: NatsMessage) -> None:
-        """Work on one delivery until it is acked, given back or left to be redelivered."""
+        """Work on one delivery until it is acked or given back."""
         message = received.raw_message
         job = Job.of(message, self._topology)
         with (
@@ -126,8 +116,6 @@ class _Worker(Generic[M]):
                 await self._work(message, job)
             except _Draining:
                 await _settle(received.nack(NAK_DELAY))
-            except _TimedOut:
-                _log.warning("job_timed_out", seconds=self._job_timeout)
             else:
                 await _settle(received.ack())
 
@@ -140,7 +128,7 @@ class _Worker(Generic[M]):
             if job.attempt > self.spec.max_attempts:
                 raise TooManyAttempts(f"gave up after {self.spec.max_attempts} attempts")
             await self._run_until_settled(contract, job)
-        except (_Draining, _TimedOut):
+        except _Draining:
             raise
         except Exception as error:  # noqa: BLE001 - whatever a handler raises, its job must not be lost
             await self._bury(message, job, error)
@@ -176,13 +164,7 @@ class _Worker(Generic[M]):
 
     async def _run(self, contract: M, job: Job) -> None:
         with log_fields(**_log_fields_of(job)):
-            try:
-                async with asyncio.timeout(self._job_timeout) as limit:
-                    await self._handler(contract, job)
-            except TimeoutError:
-                if limit.expired():
-                    raise _TimedOut from None
-                raise
+            await self._handler(contract, job)
 
     async def _bury(self, message: Msg, job: Job, error: Exception) -> None:
         """Store the dead letter; only then may the job be acked."""

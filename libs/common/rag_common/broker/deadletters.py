@@ -1,13 +1,12 @@
-"""What becomes of a job that no retry can help, and how it is tried again all the same."""
+"""What becomes of a job that no retry can help."""
 
 import base64
 import traceback
 
 from nats.aio.msg import Msg
-from nats.js import JetStreamContext
 from pydantic import ValidationError
 
-from rag_common.broker.job import ORIGINAL_SEQUENCE, ORIGINAL_TIME, Job
+from rag_common.broker.job import Job
 from rag_common.contracts import DeadLetter
 from rag_common.errors import BadMessage, PermanentError
 
@@ -40,18 +39,6 @@ def dead_letter(message: Msg, job: Job, stage: str, error: BaseException) -> Dea
         headers=_headers(message),
         body=base64.b64encode(body).decode(),
         document=job.document,
-    )
-
-
-async def replay(jetstream: JetStreamContext, letter: DeadLetter) -> None:
-    """Publish the job of a dead letter again; it keeps its place in the order of drops.
-
-    :raises nats.errors.Error: NATS is away or refused the job.
-    """
-    headers = {ORIGINAL_TIME: str(letter.original_time_ns), ORIGINAL_SEQUENCE: str(letter.original_sequence)}
-    body = base64.b64decode(letter.body)
-    await jetstream.publish(
-        letter.original_subject, body, stream=letter.original_stream, headers=headers, timeout=5.0
     )
 
 

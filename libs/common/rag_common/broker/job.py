@@ -11,10 +11,6 @@ from nats.aio.msg import Msg
 from rag_common.contracts import DocumentRef, Message
 from rag_common.topology import Topology
 
-ORIGINAL_TIME = "Rag-Original-Time-Ns"
-ORIGINAL_SEQUENCE = "Rag-Original-Sequence"
-"""Headers of a replayed dead letter: it keeps its place in the order of drops."""
-
 
 @dataclass(slots=True)
 class Job:
@@ -22,7 +18,7 @@ class Job:
 
     ``attempt`` counts deliveries from 1; ``tries`` counts the times that the handler was started
     within this delivery. ``sequence`` and ``time_ns`` (nanoseconds since the epoch) are those of
-    the stream, of a replayed job those of the original. A handler may set ``document``: it is
+    the stream; nothing in the message can change them. A handler may set ``document``: it is
     written into log lines and dead letters.
     """
 
@@ -45,27 +41,16 @@ class Job:
         tokens = message.reply.split(".")
         # The metadata's own timestamp is a float; the order of drops needs the nanoseconds.
         time_ns = int(tokens[7] if len(tokens) == 9 else tokens[9])
-        sequence, time_ns = _original(message, facts.sequence.stream, time_ns)
         fields = topology.fields(message.subject)
         return cls(
             subject=message.subject,
             stream=facts.stream,
-            sequence=sequence,
+            sequence=facts.sequence.stream,
             time_ns=time_ns,
             attempt=facts.num_delivered,
             tenant=fields.get("tenant"),
             lane=fields.get("lane"),
         )
-
-
-def _original(message: Msg, sequence: int, time_ns: int) -> tuple[int, int]:
-    """Sequence and time of the original. They cannot be later: nobody jumps the queue by a header."""
-    headers = message.headers or {}
-    try:
-        original = int(headers[ORIGINAL_SEQUENCE]), int(headers[ORIGINAL_TIME])
-    except (KeyError, ValueError):
-        return sequence, time_ns
-    return original if 0 <= original[1] <= time_ns and original[0] >= 0 else (sequence, time_ns)
 
 
 M = TypeVar("M", bound=Message)
