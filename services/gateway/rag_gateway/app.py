@@ -1,7 +1,7 @@
 """The gateway, wired together: ``python -m rag_gateway.app``."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
@@ -19,12 +19,13 @@ from rag_common.service import Readiness, probe_routes, running, serve
 from rag_common.topology import Topology
 from rag_gateway import openapi, pages, problems
 from rag_gateway.adapters.event_feed import EventFeed
+from rag_gateway.adapters.installation import StampedInstallation
 from rag_gateway.adapters.jobs import GatewayJobs
-from rag_gateway.adapters.queues import JetStreamQueues, StampedInstallation
+from rag_gateway.adapters.queues import JetStreamQueues
 from rag_gateway.adapters.registry import AcceptingRegistry, BuryingRegistry
 from rag_gateway.adapters.replies import ReplyInbox
 from rag_gateway.authentication import RequireKey
-from rag_gateway.background import keep_open, keep_reconciling
+from rag_gateway.background import in_background, keep_open, keep_reconciling
 from rag_gateway.dependencies import Gateway
 from rag_gateway.domain.accepting import AcceptDocuments
 from rag_gateway.domain.dead_letters import BuryDocuments
@@ -93,45 +94,45 @@ class _Service:
     @asynccontextmanager
     async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
         """Open the registry, wire the parts, start the broker and what runs in the background."""
-        settings, broker, topology = self._settings, self._broker, self._topology
+        settings, broker = self._settings, self._broker
         async with AsyncExitStack() as stack:
             key = await asyncio.to_thread(bootstrap_key, settings.api_key_file)
             registry = self._registry = await self._connect()
             stack.push_async_callback(registry.close)
-            objects = ObjectStore(self._jetstream, topology.bucket("documents"))
-            jobs = GatewayJobs(Publisher(broker, topology))
-            feed = EventFeed(self._jetstream, topology)
+            objects = ObjectStore(self._jetstream, self._topology.bucket("documents"))
+            jobs = GatewayJobs(Publisher(broker, self._topology))
             app.state.keys = ApiKeys({key: self._bootstrap_caller()})
-            app.state.gateway = Gateway(
-                settings=settings,
-                registry=registry,
-                objects=objects,
-                accept=AcceptDocuments(AcceptingRegistry(registry), objects, jobs),
-                changes=jobs,
-                searches=Searches(
-                    self._inbox, jobs, timeout=settings.search_timeout, most=settings.max_searches
-                ),
-                feed=feed,
-                metrics=self.metrics,
-                stopping=self.stopping,
-                uploads=asyncio.Semaphore(settings.max_uploads),
-            )
-            bury = BuryDocuments(BuryingRegistry(registry), jobs)
-            consume(
-                broker,
-                topology,
-                "dead-letters",
-                DeadLetter,
-                dead_letter_handler(bury, topology, self.metrics),
-            )
-            await stack.enter_async_context(running(broker, topology, CONSUMERS))
-            await stack.enter_async_context(_in_background(keep_open(self._inbox, broker)))
+            app.state.gateway = self._gateway(registry, objects, jobs)
+            self._subscribe(registry, jobs)
+            await stack.enter_async_context(running(broker, self._topology, CONSUMERS))
             reconciler = self._reconciler(registry, jobs, objects)
-            await stack.enter_async_context(
-                _in_background(keep_reconciling(reconciler, settings.reconcile_interval, self.metrics))
-            )
+            for work in (
+                keep_open(self._inbox, broker),
+                keep_reconciling(reconciler, settings.reconcile_interval, self.metrics),
+            ):
+                await stack.enter_async_context(in_background(work))
             yield
             self.stopping.set()
+
+    def _gateway(self, registry: Registry, objects: ObjectStore, jobs: GatewayJobs) -> Gateway:
+        settings = self._settings
+        return Gateway(
+            settings=settings,
+            registry=registry,
+            objects=objects,
+            accept=AcceptDocuments(AcceptingRegistry(registry), objects, jobs),
+            changes=jobs,
+            searches=Searches(self._inbox, jobs, timeout=settings.search_timeout, most=settings.max_searches),
+            feed=EventFeed(self._jetstream, self._topology),
+            metrics=self.metrics,
+            stopping=self.stopping,
+            uploads=asyncio.Semaphore(settings.max_uploads),
+        )
+
+    def _subscribe(self, registry: Registry, jobs: GatewayJobs) -> None:
+        bury = BuryDocuments(BuryingRegistry(registry), jobs)
+        handler = dead_letter_handler(bury, self._topology, self.metrics)
+        consume(self._broker, self._topology, "dead-letters", DeadLetter, handler)
 
     def _jetstream(self) -> JetStreamContext:
         """Refuses at once where the client library would wait for a reconnect."""
@@ -145,13 +146,12 @@ class _Service:
 
     def _reconciler(self, registry: Registry, jobs: GatewayJobs, objects: ObjectStore) -> Reconciler:
         settings = self._settings
-        queues = JetStreamQueues(self._jetstream, self._topology)
         return Reconciler(
             registry.reconciling,
-            queues,
+            JetStreamQueues(self._jetstream, self._topology),
             jobs,
             objects,
-            StampedInstallation(registry, queues),
+            StampedInstallation(registry, objects),
             Pace(
                 margin=timedelta(seconds=settings.reconcile_margin),
                 sweep_interval=timedelta(seconds=settings.sweep_interval),
@@ -169,16 +169,6 @@ class _Service:
                 _log.warning("registry_not_connected", reason=error.message)
                 await asyncio.sleep(error.retry_after)
         return await Registry.connect(url, size)
-
-
-@asynccontextmanager
-async def _in_background(work: Coroutine[object, object, None]) -> AsyncIterator[None]:
-    task = asyncio.create_task(work)
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 if __name__ == "__main__":

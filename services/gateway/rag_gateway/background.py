@@ -1,6 +1,8 @@
 """What the gateway does without being asked."""
 
 import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from typing import Protocol
 
 import nats.errors
@@ -14,6 +16,19 @@ from rag_gateway.metrics import GatewayMetrics
 
 _CONNECT_POLL = 0.1
 _log = structlog.get_logger(__name__)
+
+
+@asynccontextmanager
+async def in_background(work: Coroutine[object, object, None]) -> AsyncIterator[None]:
+    """Run the work for as long as the context lasts."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        while not task.done():
+            # asyncio.wait_for of Python 3.11 may swallow a cancellation: ask again
+            task.cancel()
+            await asyncio.wait([task], timeout=1.0)
 
 
 class Inbox(Protocol):

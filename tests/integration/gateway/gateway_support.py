@@ -18,6 +18,7 @@ from rag_common.objects import ObjectStore
 from rag_common.registry import ChunkRow, Registry
 from rag_common.topology import Topology
 from rag_gateway.app import create_app
+from rag_gateway.domain.reconciling import STAMP
 from rag_gateway.settings import GatewaySettings
 
 M = TypeVar("M", bound=Message)
@@ -94,7 +95,8 @@ class Gateway:
         return found
 
     async def object_names(self) -> set[str]:
-        return {name async for name in self.objects.names()}
+        """The uploads in the bucket; the stamp of the installation is none."""
+        return {name async for name in self.objects.names()} - {STAMP}
 
     async def chunks_left(self) -> int:
         """Messages in the bucket's stream: chunks and names of objects."""

@@ -1,5 +1,6 @@
 """The reconciler mends what a crash has left half done, and nothing else."""
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from typing import Any
@@ -15,6 +16,7 @@ from rag_common.contracts import (
     UpdateIndexedDocument,
 )
 from rag_common.registry import NewContent, Order, Registry, Upload
+from rag_gateway.domain.reconciling import STAMP
 
 QUICK: dict[str, Any] = {"reconcile_interval": 0.1, "reconcile_margin": 0.5}
 
@@ -162,10 +164,8 @@ async def test_many_orphans_are_an_alarm_and_not_removed(
 
 
 async def test_another_installation_s_nats_is_not_reconciled(quick: Gateway) -> None:
-    stream = quick.topology.stream("INGEST")
-    config = (await quick.jetstream.stream_info(stream)).config
-    metadata = {**(config.metadata or {}), "rag-installation": str(uuid.uuid4())}
-    await quick.jetstream.update_stream(config.evolve(metadata=metadata))
+    await turns(quick, 1)
+    await quick.objects.put(STAMP, once(b"another installation"))
 
     async def refusing() -> bool | None:
         return "rag_reconciler_refusing 1.0" in (await quick.http.get("/metrics")).text or None
@@ -174,12 +174,21 @@ async def test_another_installation_s_nats_is_not_reconciled(quick: Gateway) -> 
     await quick.upload()
     await quick.lose_jobs("INGEST")
     before = await counted(quick, "turns")
-    metadata["rag-installation"] = (await quick.registry.spaces.installation()).id
-    assert await quick.stored(IngestDocument) == []
+    # longer than the margin: it would have been published again by now
+    await asyncio.sleep(1.0)
     assert await counted(quick, "turns") == before
-    await quick.jetstream.update_stream(config.evolve(metadata=metadata))
+    assert await quick.stored(IngestDocument) == []
+
+    own = (await quick.registry.spaces.installation()).id
+    await quick.objects.put(STAMP, once(own.encode()))
     await queued(quick, IngestDocument, 1)
     assert "rag_reconciler_refusing 0.0" in (await quick.http.get("/metrics")).text
+
+
+async def test_a_new_nats_is_stamped(quick: Gateway) -> None:
+    await turns(quick, 1)
+    stamp = b"".join([chunk async for chunk in quick.objects.stream(STAMP)])
+    assert stamp.decode() == (await quick.registry.spaces.installation()).id
 
 
 async def once(data: bytes) -> AsyncIterator[bytes]:

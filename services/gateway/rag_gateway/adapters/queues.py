@@ -10,11 +10,8 @@ from nats.js import JetStreamContext
 
 from rag_common.contracts import Message
 from rag_common.errors import TransientError
-from rag_common.registry import Registry
 from rag_common.topology import Topology
 
-INSTALLATION_KEY = "rag-installation"
-"""Metadata of the stream INGEST that names the installation it belongs to."""
 _STAGES = ("INGEST", "EMBED", "INDEX")
 _TIMEOUT = 5.0
 
@@ -44,12 +41,6 @@ class JetStreamQueues:
         subjects: dict[str, int] = info["state"].get("subjects") or {}
         return sum(subjects.values())
 
-    async def installation(self) -> str | None:
-        """The id that NATS was stamped with; ``None``: it was not."""
-        info = await self._info(self._topology.stream("INGEST"))
-        stamped: str | None = (info["config"].get("metadata") or {}).get(INSTALLATION_KEY)
-        return stamped
-
     async def _info(self, stream: str, **options: str) -> dict[str, Any]:
         jetstream = self._jetstream()
         try:
@@ -62,20 +53,6 @@ class JetStreamQueues:
         if "error" in info:
             raise TransientError(f"{stream} cannot be read: {info['error'].get('description')}")
         return info
-
-
-class StampedInstallation:
-    """Compares the registry's installation with the one that NATS was stamped with."""
-
-    def __init__(self, registry: Registry, queues: JetStreamQueues) -> None:
-        self._registry = registry
-        self._queues = queues
-
-    async def foreign(self) -> str | None:
-        """The id in NATS when it is another one; a NATS without a stamp is not foreign."""
-        stamped = await self._queues.installation()
-        own = (await self._registry.spaces.installation()).id
-        return stamped if stamped not in (None, own) else None
 
 
 def _microseconds(timestamp: str) -> str:

@@ -16,6 +16,8 @@ IDEMPOTENCY_AGE = timedelta(hours=24)
 ORPHAN_SHARE = 0.01
 ORPHAN_FLOOR = 20
 """Few orphans are purged whatever their share: a small installation has one aborted upload in ten."""
+STAMP = "installation"
+"""Name of the object that holds the installation id; no upload id looks like it."""
 _OBJECT_BATCH = 500
 
 _log = structlog.get_logger(__name__)
@@ -73,7 +75,7 @@ class Objects(Protocol):
 
 class Installation(Protocol):
     async def foreign(self) -> str | None:
-        """The id stamped into NATS when it is not that of this registry."""
+        """The id stamped into NATS when it is not that of this registry; a new NATS is stamped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +182,8 @@ class Reconciler:
         total, orphans = 0, set[str]()
         batch: list[str] = []
         async for name in self._objects.names():
+            if name == STAMP:
+                continue
             total += 1
             batch.append(name)
             if len(batch) == _OBJECT_BATCH:
