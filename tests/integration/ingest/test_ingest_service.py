@@ -9,6 +9,7 @@ from ingest_support import Stage, drop, once
 from rag_common.contracts import AcceptedContent, DroppedContent, InlineContent
 from rag_common.objects import ObjectMissing
 from rag_common.registry import Registry
+from rag_ingest.domain.batching import MAX_BATCH_CHUNKS
 
 pytestmark = pytest.mark.usefixtures("service")
 
@@ -56,7 +57,7 @@ async def test_a_dropped_object_is_taken_over_and_removed(stage: Stage, registry
         await stage.drops.info("big.txt")
     upload_id = await registry.documents.upload_id("default", document.id)
     assert (await stage.documents.info(upload_id)).size == len(data) == document.size
-    messages = await stage.embeds(-(-(document.chunk_count or 0) // 64))
+    messages = await stage.embeds(-(-(document.chunk_count or 0) // MAX_BATCH_CHUNKS))
     numbers = [chunk.no for message in messages for chunk in message.chunks]
     assert numbers == list(range(document.chunk_count or 0))
 

@@ -1,12 +1,13 @@
 """Batches hold what one message may hold; the fingerprint follows what decides the chunks."""
 
+import base64
 import uuid
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag_common.contracts import MAX_MESSAGE_BYTES, ChunkText, DocumentRef
+from rag_common.contracts import MAX_MESSAGE_BYTES, ChunkText, DocumentRef, IndexChunks
 from rag_ingest.app import fingerprint_of
 from rag_ingest.domain.batching import MAX_BATCH_CHUNKS, batch_numbers, embed_messages
 from rag_ingest.domain.fingerprint import pipeline_fingerprint
@@ -43,14 +44,27 @@ def test_every_message_fits_and_every_chunk_is_in_one(texts: list[str]) -> None:
 
 
 def test_small_chunks_fill_their_batches() -> None:
-    assert batch_numbers(["words"] * 130, document=DOCUMENT, space="minilm") == [0] * 64 + [1] * 64 + [2] * 2
+    assert batch_numbers(["words"] * 66, document=DOCUMENT, space="minilm") == [0] * 32 + [1] * 32 + [2] * 2
+
+
+def test_the_vectors_of_a_batch_fit_into_one_message() -> None:
+    vectors = base64.b64encode(bytes(4 * 2048 * MAX_BATCH_CHUNKS)).decode()
+    message = IndexChunks(
+        document=DOCUMENT,
+        space="s" * 63,
+        batch=10**6,
+        numbers=tuple(range(10**7, 10**7 + MAX_BATCH_CHUNKS)),
+        dimension=2048,
+        vectors=vectors,
+    )
+    assert len(message.encode()) <= MAX_MESSAGE_BYTES
 
 
 def test_batches_may_come_in_any_order() -> None:
-    chunks = numbered(["words"] * 130)
+    chunks = numbered(["words"] * 66)
     forwards = list(embed_messages(chunks, document=DOCUMENT, space="minilm", lane="bulk"))
     backwards = list(
-        embed_messages(chunks[64:] + chunks[:64], document=DOCUMENT, space="minilm", lane="bulk")
+        embed_messages(chunks[32:] + chunks[:32], document=DOCUMENT, space="minilm", lane="bulk")
     )
     assert forwards == backwards
 
