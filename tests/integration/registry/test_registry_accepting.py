@@ -197,3 +197,52 @@ async def test_another_tenant_sees_nothing(registry: Registry) -> None:
         await registry.documents.get("other", document.document_id)
     key = (document.document_id, document.generation, 0)
     assert await registry.passages.admitted("other", ("*",), (), [key]) == {}
+
+
+async def test_the_same_bytes_at_once_are_one_generation(registry: Registry) -> None:
+    for source in ("a", "b", "c"):
+        await make_live(registry, source, "old")
+        accepted = await asyncio.gather(*(accept(registry, source, "new") for _ in range(4)))
+        assert sorted(item.outcome for item in accepted) == ["accepted", *["unchanged"] * 3]
+
+
+async def test_a_drop_delivered_twice_at_once_knows_its_bytes(registry: Registry) -> None:
+    order = Order(time.time_ns(), 7)
+    first, second = await asyncio.gather(*(drop(registry, "a", "one", order) for _ in range(2)))
+    assert {first.outcome, second.outcome} == {"accepted", "resumed"}
+    assert first.upload_id == second.upload_id
+    assert (first.state, second.state) == ("accepted", "accepted")
+
+
+async def test_a_drop_resumes_although_its_bytes_were_offered_again(registry: Registry) -> None:
+    order = Order(time.time_ns(), 7)
+    await drop(registry, "a", "one", order)
+    assert (await accept(registry, "a", "one")).outcome == "unchanged"
+    assert (await drop(registry, "a", "one", order)).outcome == "resumed"
+
+
+async def test_a_rejection_does_not_undo_a_revocation(registry: Registry) -> None:
+    document = await make_live(registry, "a", "one")
+    new = (await accept(registry, "a", "two", title="New")).document
+    await registry.documents.patch(TENANT, document.document_id, acl=("user:boris",))
+    await registry.accepting.reject(TENANT, [new])
+    restored = await registry.documents.get(TENANT, document.document_id)
+    assert (restored.acl, restored.title, restored.generation) == (("user:boris",), "a", 1)
+
+
+async def test_a_generation_that_a_drop_relies_on_is_not_rejected(registry: Registry) -> None:
+    new = (await accept(registry, "a", "one")).document
+    assert (await drop(registry, "a", "one", Order(time.time_ns() + 10**9, 7))).outcome == "unchanged"
+    await registry.accepting.reject(TENANT, [new])
+    assert (await registry.documents.get(TENANT, new.document_id)).state == "accepted"
+
+
+async def test_a_failure_and_a_commit_do_not_deadlock(registry: Registry) -> None:
+    for number in range(8):
+        document = (await accept(registry, f"{number}")).document
+        await asyncio.gather(
+            registry.ingesting.begin(document, 1),
+            registry.ingesting.supersede(document),
+            registry.ingesting.fail(document, stage="ingest", code="x", message="x", attempts=1),
+            registry.ingesting.commit_chunks(document, [], batches=0, fingerprint="pipeline"),
+        )

@@ -160,3 +160,46 @@ async def test_another_tenants_dead_letter_cannot_fail_a_document(registry: Regi
     forged = document.model_copy(update={"tenant": "other"})
     assert not await registry.ingesting.fail(forged, stage="ingest", code="x", message="x", attempts=6)
     assert await registry.ingesting.fail(document, stage="ingest", code="x", message="x", attempts=6)
+
+
+async def test_a_late_batch_of_the_live_generation_is_written_again(registry: Registry) -> None:
+    live = await make_live(registry, "a", "one")
+    await accept(registry, "a", "two")
+    assert await registry.indexing.source(live, [0]) is not None
+    assert (await complete(registry, live, 0)).outcome == "live"
+    assert await found(registry, live)
+
+
+async def test_a_generation_that_failed_meanwhile_does_not_go_live(registry: Registry) -> None:
+    for number in range(5):
+        document = (await accept(registry, f"{number}")).document
+        await embed(registry, document, chunks=2)
+        completion, failed = await asyncio.gather(
+            complete(registry, document, 0),
+            registry.ingesting.fail(document, stage="embed", code="x", message="x", attempts=6),
+        )
+        assert (completion.outcome == "live") != failed
+        assert await found(registry, document) != failed
+
+
+async def test_chunks_committed_again_are_counted_from_nothing(registry: Registry) -> None:
+    first = (await accept(registry, "a", "one")).document
+    await embed(registry, first)
+    assert (await complete(registry, first, 0)).outcome == "pending"
+    second = (await accept(registry, "a", "two")).document
+    await registry.ingesting.supersede(first)
+    await registry.accepting.reject(TENANT, [second])
+    await embed(registry, first)
+    assert (await complete(registry, first, 1)).outcome == "pending"
+    assert (await complete(registry, first, 0)).outcome == "live"
+
+
+async def test_a_found_title_replaces_only_the_one_it_was_found_beside(registry: Registry) -> None:
+    for patched, shown in ((None, "Found"), ("Chosen", "Chosen")):
+        document = (await accept(registry, f"{shown}.md")).document
+        await registry.ingesting.begin(document, 1)
+        await registry.documents.patch(TENANT, document.document_id, title=patched)
+        await registry.ingesting.commit_chunks(
+            document, [], batches=0, fingerprint="pipeline", title=(f"{shown}.md", "Found")
+        )
+        assert (await registry.documents.get(TENANT, document.document_id)).title == shown

@@ -14,6 +14,7 @@ from rag_common.contracts.base import (
     Message,
     Metadata,
     Principal,
+    SourceUri,
     TenantId,
     Value,
 )
@@ -90,6 +91,7 @@ __all__ = [
     "Range",
     "RetrievePassages",
     "SearchMode",
+    "SourceUri",
     "TenantId",
     "UpdateIndexedDocument",
     "Value",

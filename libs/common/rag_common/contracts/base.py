@@ -24,6 +24,8 @@ Acl = Annotated[tuple[Principal, ...], Field(min_length=1, max_length=200)]
 """Who may read a document: a caller with any one of these principals."""
 
 MAX_METADATA_BYTES = 16 * 1024
+MAX_SOURCE_URI_BYTES = 2048
+"""PostgreSQL's B-tree holds entries of up to 2,704 bytes, the collection's id included."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -45,6 +47,16 @@ def _bounded_metadata(metadata: dict[str, JsonValue]) -> dict[str, JsonValue]:
 
 Line = Annotated[str, StringConstraints(min_length=1, max_length=2000), AfterValidator(_clean_line)]
 """One line of text without control characters, at most 2,000 characters."""
+
+
+def _indexable(uri: str) -> str:
+    if len(uri.encode()) > MAX_SOURCE_URI_BYTES:
+        raise ValueError(f"must be at most {MAX_SOURCE_URI_BYTES} bytes in UTF-8")
+    return uri
+
+
+SourceUri = Annotated[Line, AfterValidator(_indexable)]
+"""Identity of a document within its collection."""
 Metadata = Annotated[dict[str, JsonValue], AfterValidator(_bounded_metadata)]
 """A user's JSON object, at most 16 KiB encoded."""
 

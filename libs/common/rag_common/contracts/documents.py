@@ -14,6 +14,7 @@ from rag_common.contracts.base import (
     Line,
     Message,
     Metadata,
+    SourceUri,
     TenantId,
     Value,
     decode_base64,
@@ -83,7 +84,7 @@ class IngestDocument(Message):
     stream: ClassVar[str | None] = "INGEST"
 
     collection: CollectionName
-    source_uri: Line
+    source_uri: SourceUri
     content: Annotated[AcceptedContent | InlineContent | DroppedContent, Field(discriminator="kind")]
     title: Line | None = None
     media_type: Annotated[str, StringConstraints(max_length=200)] | None = None

@@ -4,7 +4,7 @@ import dataclasses
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from asyncpg import Record
 
@@ -48,14 +48,22 @@ class AcceptedUploads:
     """The answer is that of an earlier request with the same key; nothing was accepted now."""
 
 
+_LOCK_DOCUMENT = """
+    SELECT id FROM documents WHERE collection_id = $1 AND source_uri = $2 AND state = 'active'
+    FOR NO KEY UPDATE
+"""
+# A statement of its own: one that waits for a lock would join the new document to old generations.
 _SELECT_DOCUMENT = """
     SELECT d.*, g.state AS generation_state, g.content_sha256, g.fingerprint, g.upload_id,
+           g.order_ns AS generation_order_ns, g.order_seq AS generation_order_seq,
            (SELECT pipeline_fingerprint FROM installation) AS pipeline
     FROM documents d
     LEFT JOIN generations g ON g.document_id = d.id AND g.generation = d.latest_generation
-    WHERE d.collection_id = $1 AND d.source_uri = $2 AND d.state = 'active'
-    FOR UPDATE OF d
+    WHERE d.id = $1
 """
+
+
+_PREVIOUS = ("latest_generation", "title", "metadata", "acl", "order_ns", "order_seq")
 
 
 class Accepting:
@@ -101,7 +109,13 @@ class Accepting:
     ) -> None:
         """Take back what was accepted and could not be queued; the document is as it was before."""
         async with self._database.transaction() as connection:
-            for document in sorted(documents, key=lambda ref: (ref.document_id, -ref.generation)):
+            # the locking order of uploads()
+            await connection.execute(
+                'SELECT 1 FROM documents WHERE id = ANY($1) ORDER BY source_uri COLLATE "C" '
+                "FOR NO KEY UPDATE",
+                [document.document_id for document in documents],
+            )
+            for document in sorted(documents, key=lambda ref: -ref.generation):
                 await _reject(connection, document)
             if idempotency is not None:
                 await connection.execute(
@@ -162,23 +176,32 @@ async def _accept(connection: "Connection", tenant: str, upload: Upload, order: 
     )
     if collection_id is None:
         raise UnknownCollection(content.collection)
-    row = await connection.fetchrow(_SELECT_DOCUMENT, collection_id, content.source_uri)
-    if row is None:
+    document_id = await connection.fetchval(_LOCK_DOCUMENT, collection_id, content.source_uri)
+    if document_id is None:
         buried = order and await _tombstone(connection, tenant, collection_id, content, order)
         if buried:
             return buried
         await _insert_document(connection, tenant, collection_id, content)
-        row = await connection.fetchrow(_SELECT_DOCUMENT, collection_id, content.source_uri)
-        assert row is not None  # noqa: S101 - inserted, or a concurrent insert was waited for
-    if order is not None:
-        last = Order(row["order_ns"], row["order_seq"])
-        if (order.time_ns, order.sequence) == (last.time_ns, last.sequence):
-            return _answer(row, content, "resumed", row["latest_generation"])
-        if (order.time_ns, order.sequence) < (last.time_ns, last.sequence):
-            return _answer(row, content, "superseded", row["latest_generation"])
+        document_id = await connection.fetchval(_LOCK_DOCUMENT, collection_id, content.source_uri)
+    row = await connection.fetchrow(_SELECT_DOCUMENT, document_id)
+    assert row is not None  # noqa: S101 - inserted, or a concurrent insert was waited for
+    late = order and _late(row, order)
+    if late:
+        return _answer(row, content, late, row["latest_generation"])
     if _same_bytes(row, content):
         return await _update(connection, row, content, order)
     return await _next_generation(connection, row, upload, order)
+
+
+def _late(row: Record, order: Order) -> Literal["resumed", "superseded"] | None:
+    """Whether the drop was seen before, or something newer was. ``None``: it is the newest."""
+    this = (order.time_ns, order.sequence)
+    last = (row["order_ns"], row["order_seq"])
+    made = (row["generation_order_ns"], row["generation_order_seq"])
+    # the same bytes, offered again meanwhile, have moved the document's order beyond its generation's
+    if this == last or (this == made and row["generation_state"] in UNFINISHED):
+        return "resumed"
+    return "superseded" if this < last else None
 
 
 async def _tombstone(
@@ -287,10 +310,12 @@ async def _next_generation(
     generation = await connection.fetchval(
         "SELECT coalesce(max(generation), 0) + 1 FROM generations WHERE document_id = $1", row["id"]
     )
-    previous = {
-        name: row[name] for name in ("latest_generation", "title", "metadata", "acl", "order_ns", "order_seq")
+    changes = _changes(row, content)
+    reindex = await _write_document(connection, row, changes, generation, order)
+    previous = {name: row[name] for name in _PREVIOUS} | {
+        "accepted_title": changes.get("title", row["title"]),
+        "accepted_acl_version": row["acl_version"] + int(reindex),
     }
-    reindex = await _write_document(connection, row, _changes(row, content), generation, order)
     await connection.execute(
         """
         WITH written AS (SELECT order_ns, order_seq FROM documents WHERE id = $1),
@@ -338,16 +363,21 @@ def _answer(
 
 
 async def _reject(connection: "Connection", document: DocumentRef) -> None:
+    """The caller has locked the document."""
     row = await connection.fetchrow(
         """
-        SELECT d.latest_generation, g.previous FROM documents d
-        JOIN generations g ON g.document_id = d.id AND g.generation = $2
-        WHERE d.id = $1 FOR UPDATE OF d
+        SELECT d.latest_generation, d.title, d.acl_version, g.previous,
+               (d.order_ns, d.order_seq) = (g.order_ns, g.order_seq) AS newest
+        FROM documents d JOIN generations g ON g.document_id = d.id AND g.generation = $2
+        WHERE d.id = $1
         """,
         document.document_id,
         document.generation,
     )
-    if row is None or not await advance(
+    if row is None or (row["latest_generation"] == document.generation and not row["newest"]):
+        # A drop of the same bytes was told "unchanged": the reconciler queues the generation instead.
+        return
+    rejected = await advance(
         connection,
         document.document_id,
         document.generation,
@@ -356,27 +386,46 @@ async def _reject(connection: "Connection", document: DocumentRef) -> None:
         stage="accept",
         code="overloaded",
         message="the ingest queue refused the job; upload the document again",
-    ):
-        return
+    )
     previous = row["previous"]
-    if row["latest_generation"] != document.generation or previous["latest_generation"] == 0:
+    if not rejected or row["latest_generation"] != document.generation or not previous["latest_generation"]:
         return
     await connection.execute(
-        """
-        UPDATE documents
-        SET latest_generation = $2, title = $3, metadata = $4, acl = $5, order_ns = $6, order_seq = $7,
-            acl_version = acl_version + (acl <> $5 OR metadata <> $4)::int, updated_at = clock_timestamp()
-        WHERE id = $1
-        """,
+        "UPDATE documents SET latest_generation = $2, order_ns = $3, order_seq = $4, "
+        "updated_at = clock_timestamp() WHERE id = $1",
         document.document_id,
         previous["latest_generation"],
-        previous["title"],
-        previous["metadata"],
-        previous["acl"],
         previous["order_ns"],
         previous["order_seq"],
     )
-    # a worker may have dropped the restored generation's job meanwhile; the reconciler queues it again
-    await advance(
-        connection, document.document_id, previous["latest_generation"], ("superseded",), "accepted"
+    await _restore_access(connection, document, row)
+    # A worker may have dropped the restored generation's job meanwhile; the reconciler queues it again.
+    purged = await connection.fetchval(
+        "SELECT purged_at FROM generations WHERE document_id = $1 AND generation = $2",
+        document.document_id,
+        previous["latest_generation"],
     )
+    if purged is None:
+        await advance(
+            connection, document.document_id, previous["latest_generation"], ("superseded",), "accepted"
+        )
+
+
+async def _restore_access(connection: "Connection", document: DocumentRef, row: Record) -> None:
+    """Title, metadata and ACL as before, unless somebody has changed them since: a revocation stays."""
+    previous = row["previous"]
+    if row["title"] == previous["accepted_title"]:
+        await connection.execute(
+            "UPDATE documents SET title = $2 WHERE id = $1", document.document_id, previous["title"]
+        )
+    if row["acl_version"] == previous["accepted_acl_version"]:
+        await connection.execute(
+            """
+            UPDATE documents SET metadata = $2, acl = $3,
+                acl_version = acl_version + (acl <> $3 OR metadata <> $2)::int
+            WHERE id = $1
+            """,
+            document.document_id,
+            previous["metadata"],
+            previous["acl"],
+        )

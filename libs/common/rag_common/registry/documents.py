@@ -182,7 +182,7 @@ class Documents:
         async with self._database.transaction() as connection:
             row = await connection.fetchrow(
                 "SELECT title, metadata, acl FROM documents "
-                "WHERE id = $1 AND tenant = $2 AND state = 'active' FOR UPDATE",
+                "WHERE id = $1 AND tenant = $2 AND state = 'active' FOR NO KEY UPDATE",
                 document_id,
                 tenant,
             )

@@ -32,7 +32,7 @@ class Indexing:
                 JOIN generations g ON g.document_id = d.id AND g.generation = $2
                 JOIN chunks c ON c.document_id = d.id AND c.generation = $2 AND c.no = ANY($4)
                 WHERE d.id = $1 AND d.tenant = $3 AND d.state = 'active'
-                  AND d.latest_generation = $2 AND g.state IN ('embedding', 'live')
+                  AND ((d.latest_generation = $2 AND g.state = 'embedding') OR d.live_generation = $2)
                 """,
                 document.document_id,
                 document.generation,
@@ -45,20 +45,11 @@ class Indexing:
         """Count a batch whose points are in the index; with the last one the generation goes live.
 
         The document row is locked first: under a mere insert-then-count two retrievers could each
-        miss the other's batch.
+        miss the other's batch. A late batch of the live generation is counted again, which changes
+        nothing, even if a newer generation has been accepted.
         """
-        key = (document.document_id, document.generation)
         async with self._database.transaction() as connection:
-            row = await connection.fetchrow(
-                """
-                SELECT d.state, d.latest_generation, d.acl_version, g.state AS generation_state,
-                       g.batch_count, g.fingerprint
-                FROM documents d JOIN generations g ON g.document_id = d.id AND g.generation = $2
-                WHERE d.id = $1 AND d.tenant = $3 FOR UPDATE OF d
-                """,
-                *key,
-                document.tenant,
-            )
+            row = await _lock(connection, document)
             if row is None or not _wanted(row, document):
                 return _REFUSED
             if row["acl_version"] != acl_version:
@@ -66,9 +57,11 @@ class Indexing:
             counted = await _count_batch(connection, document, space, batch, acl_version)
             if counted < row["batch_count"]:
                 return _PENDING
-            if not await advance(connection, *key, ("embedding",), "live"):
-                # a redelivery: the generation is live already
+            if row["live_generation"] == document.generation:
                 return Completion("live", await _purgeable(connection, document))
+            key = (document.document_id, document.generation)
+            if not await advance(connection, *key, ("embedding",), "live"):
+                return _REFUSED
             return Completion("live", await _go_live(connection, document, space))
 
     async def update_source(self, tenant: str, document_id: str) -> IndexSource | None:
@@ -133,13 +126,25 @@ class Indexing:
             document_id=document_id,
             whole=whole,
             generations=tuple(row["generation"] for row in doomed),
-            upload_ids=tuple(row["upload_id"] for row in doomed if whole or row["sole"]),
+            upload_ids=tuple(row["upload_id"] for row in doomed if row["sole"]),
         )
 
     async def purged(self, tenant: str, plan: PurgePlan, *, points: int, objects: int) -> None:
         """Record the receipt of a purge that was verified: chunk texts go, tombstones stay."""
-        key = (plan.document_id, list(plan.generations))
         async with self._database.transaction() as connection:
+            await connection.execute(
+                "SELECT 1 FROM documents WHERE id = $1 AND tenant = $2 FOR NO KEY UPDATE",
+                plan.document_id,
+                tenant,
+            )
+            over = await connection.fetch(
+                "SELECT generation FROM generations WHERE document_id = $1 AND generation = ANY($2) "
+                "AND ($3 OR state IN ('superseded', 'failed', 'rejected'))",
+                plan.document_id,
+                list(plan.generations),
+                plan.whole,
+            )
+            key = (plan.document_id, [row["generation"] for row in over])
             for table in ("chunks", "batches"):
                 await connection.execute(
                     f"DELETE FROM {table} WHERE document_id = $1 AND generation = ANY($2)",  # noqa: S608
@@ -194,12 +199,30 @@ def _source(rows: list[Record]) -> IndexSource:
     )
 
 
-def _wanted(row: Record, document: DocumentRef) -> bool:
-    return (
-        row["state"] == "active"
-        and row["latest_generation"] == document.generation
-        and row["generation_state"] in ("embedding", "live")
+async def _lock(connection: "Connection", document: DocumentRef) -> Record | None:
+    """Lock the document, then read it: a statement that waits would see the generation as it was."""
+    await connection.execute(
+        "SELECT 1 FROM documents WHERE id = $1 AND tenant = $2 FOR NO KEY UPDATE",
+        document.document_id,
+        document.tenant,
     )
+    return await connection.fetchrow(
+        """
+        SELECT d.state, d.latest_generation, d.live_generation, d.acl_version,
+               g.state AS generation_state, g.batch_count
+        FROM documents d JOIN generations g ON g.document_id = d.id AND g.generation = $2
+        WHERE d.id = $1 AND d.tenant = $3
+        """,
+        document.document_id,
+        document.generation,
+        document.tenant,
+    )
+
+
+def _wanted(row: Record, document: DocumentRef) -> bool:
+    embedding = row["latest_generation"] == document.generation and row["generation_state"] == "embedding"
+    live = row["live_generation"] == document.generation
+    return bool(row["state"] == "active" and (embedding or live))
 
 
 async def _count_batch(

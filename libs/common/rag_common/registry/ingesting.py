@@ -100,8 +100,12 @@ class Ingesting:
         fingerprint: str,
         media_type: str | None = None,
         warnings: Sequence[str] = (),
+        title: tuple[str, str] | None = None,
     ) -> bool:
         """Write all chunks and move parsing → embedding, in one transaction.
+
+        ``title`` is the title that the document had and the one that was found in it; somebody's
+        change in between stays.
 
         ``False``: the generation is not wanted any more, or was committed by another delivery.
         """
@@ -132,6 +136,12 @@ class Ingesting:
                 list(warnings),
             )
             await _write_chunks(connection, document, chunks)
+            if title is not None:
+                await connection.execute(
+                    "UPDATE documents SET title = $3 WHERE id = $1 AND title = $2",
+                    document.document_id,
+                    *title,
+                )
         return True
 
     async def chunks(self, document: DocumentRef) -> list[ChunkRow]:
@@ -150,7 +160,7 @@ class Ingesting:
         """→ failed, with the reason. ``False``: finished already, or not this tenant's."""
         async with self._database.transaction() as connection:
             owned = await connection.fetchval(
-                "SELECT true FROM documents WHERE id = $1 AND tenant = $2 FOR UPDATE",
+                "SELECT true FROM documents WHERE id = $1 AND tenant = $2 FOR NO KEY UPDATE",
                 document.document_id,
                 document.tenant,
             )
@@ -184,7 +194,7 @@ async def _lock_current(connection: "Connection", document: DocumentRef) -> bool
     return bool(
         await connection.fetchval(
             "SELECT state = 'active' AND latest_generation = $3 FROM documents "
-            "WHERE id = $1 AND tenant = $2 FOR UPDATE",
+            "WHERE id = $1 AND tenant = $2 FOR NO KEY UPDATE",
             document.document_id,
             document.tenant,
             document.generation,
@@ -193,12 +203,13 @@ async def _lock_current(connection: "Connection", document: DocumentRef) -> bool
 
 
 async def _write_chunks(connection: "Connection", document: DocumentRef, chunks: Sequence[ChunkRow]) -> None:
-    # a generation that was put back to accepted may have chunks of its first run
-    await connection.execute(
-        "DELETE FROM chunks WHERE document_id = $1 AND generation = $2",
-        document.document_id,
-        document.generation,
-    )
+    # a generation that was put back to accepted may have chunks, and counted batches, of its first run
+    for table in ("chunks", "batches"):
+        await connection.execute(
+            f"DELETE FROM {table} WHERE document_id = $1 AND generation = $2",  # noqa: S608
+            document.document_id,
+            document.generation,
+        )
     await connection.copy_records_to_table(
         "chunks",
         columns=[

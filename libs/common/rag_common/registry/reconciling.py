@@ -62,7 +62,7 @@ class Reconciling:
                     JOIN collections c ON c.id = d.collection_id
                     JOIN generations g ON g.document_id = d.id AND g.generation = d.latest_generation
                     WHERE c.deleted_at IS NOT NULL AND d.state = 'active'
-                    LIMIT $1 FOR UPDATE OF d
+                    LIMIT $1 FOR NO KEY UPDATE OF d
                 ), deleted AS (
                     UPDATE documents d
                     SET state = 'deleting', deleted_at = clock_timestamp(), updated_at = clock_timestamp()

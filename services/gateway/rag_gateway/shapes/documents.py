@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
-from rag_common.contracts import Acl, CollectionName, DocumentState, Line, Metadata
+from rag_common.contracts import Acl, CollectionName, DocumentState, Line, Metadata, SourceUri
 from rag_gateway.shapes.base import Answer, Request, Text
 
 MediaType = Annotated[str, StringConstraints(pattern=r"^[\w.+-]{1,100}/[\w.+-]{1,100}$", to_lower=True)]
@@ -15,7 +15,7 @@ class UploadFields(Request):
     """What goes with uploaded bytes. What is left out keeps its value when the document exists."""
 
     collection: CollectionName
-    source_uri: Line | None = None
+    source_uri: SourceUri | None = None
     title: Line | None = None
     metadata: Metadata | None = None
     acl: Acl | None = None
