@@ -97,8 +97,10 @@ async def embed_stage(model: BareModel, texts: list[str]) -> dict[str, Any]:
         for number, block in enumerate(blocks(texts, BLOCKS)):
             await _pause(bench.nats, until=time.time() + 300)
             jobs = await _fill(bench.jetstream, number, block)
-            began = time.perf_counter()
             await _pause(bench.nats, until=time.time() - 1)
+            # a pull that was waiting before the pause notices its end only when it times out
+            await _first_delivery(bench.jetstream)
+            began = time.perf_counter()
             await _wait_indexed(bench.jetstream, jobs)
             seconds = time.perf_counter() - began
             await bench.jetstream.purge_stream(TOPOLOGY.stream("INDEX"))
@@ -135,6 +137,12 @@ async def _fill(jetstream: JetStreamContext, block: int, texts: Sequence[str]) -
     subject = TOPOLOGY.subject(EmbedChunks, lane="bulk")
     await asyncio.gather(*(jetstream.publish(subject, message.encode()) for message in messages))
     return len(messages)
+
+
+async def _first_delivery(jetstream: JetStreamContext) -> None:
+    stream = TOPOLOGY.stream("EMBED")
+    while not (await jetstream.consumer_info(stream, "embedder-bulk")).num_ack_pending:
+        await asyncio.sleep(0.005)
 
 
 async def _wait_indexed(jetstream: JetStreamContext, count: int) -> None:
