@@ -73,6 +73,16 @@ class Broker(NatsBroker):
             raise TransientError("not connected to NATS yet")
         return self._connection.jetstream(timeout=JETSTREAM_TIMEOUT)
 
+    async def send(self, subject: str, body: bytes) -> None:
+        """Publish past the middlewares: no trace header and no metric, for a tenth of the processor time.
+
+        :raises TransientError: not connected yet.
+        :raises nats.errors.Error: the connection is closed, or takes no more.
+        """
+        if self._connection is None:
+            raise TransientError("not connected to NATS yet")
+        await self._connection.publish(subject, body)
+
     async def _connect(self) -> Client:
         connection = ServiceClient()
         options = {

@@ -78,8 +78,8 @@ class Publisher:
     async def hint(self, message: Message, **tokens: str) -> None:
         """Publish without waiting for an answer; a hint that cannot be sent is dropped."""
         subject = self._topology.subject(type(message), **tokens)
-        with contextlib.suppress(nats.errors.Error, IncorrectState):
-            await self._broker.publish(message.encode(), subject)
+        with contextlib.suppress(nats.errors.Error, TransientError):
+            await self._broker.send(subject, message.encode())
 
     async def reply(self, reply_to: str, message: Message) -> None:
         """Answer on a reply subject.
