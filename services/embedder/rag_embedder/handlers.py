@@ -22,7 +22,7 @@ def embed_chunks(embedder: Embedder, publisher: Publisher, priority: Priority) -
     A batch is never divided: the retriever counts batches to know when a document is complete.
     """
 
-    async def handle(message: EmbedChunks, job: Job) -> None:
+    async def handle(message: EmbedChunks, _: Job) -> None:
         texts = [chunk.text for chunk in message.chunks]
         vectors = await embedder.passages(message.space, texts, priority)
         command = IndexChunks(
@@ -33,7 +33,7 @@ def embed_chunks(embedder: Embedder, publisher: Publisher, priority: Priority) -
             dimension=vectors.shape[1],
             vectors=_base64(vectors),
         )
-        await publisher.publish(command, msg_id=_message_id(message, job))
+        await publisher.publish(command, msg_id=_message_id(message))
 
     return handle
 
@@ -69,10 +69,9 @@ def _base64(vectors: Vectors) -> str:
     return base64.b64encode(vectors.astype("<f4", copy=False).tobytes()).decode()
 
 
-def _message_id(message: EmbedChunks, job: Job) -> str:
-    # The sequence tells a deliberate second run of the same batch from a redelivery.
+def _message_id(message: EmbedChunks) -> str:
     document = message.document
     return (
         f"{document.tenant}:{document.document_id}:{document.generation}"
-        f":index:{message.space}:{message.batch}:{job.sequence}"
+        f":index:{message.space}:{message.batch}"
     )

@@ -145,6 +145,23 @@ def test_an_idle_lane_saves_up_no_share() -> None:
     assert following[:4] == [Priority.INTERACTIVE, Priority.BULK] * 2
 
 
+def test_a_lane_that_was_emptied_begins_anew() -> None:
+    lanes = Lanes({Priority.BULK: 0.34})
+    lanes[Priority.INTERACTIVE].add(texts([BUDGET] * 10, Priority.INTERACTIVE))
+    gone = texts([BUDGET])
+    lanes[Priority.BULK].add(gone)
+    lanes.take(BUDGET)
+    gone[0].request.done.cancel()
+    lanes.take(BUDGET)
+    lanes[Priority.BULK].add(texts([BUDGET]))
+    following = [lanes.take(BUDGET) for _ in range(3)]
+    assert [one.priority for one in following if one] == [
+        Priority.INTERACTIVE,
+        Priority.INTERACTIVE,
+        Priority.BULK,
+    ]
+
+
 def test_without_a_share_the_highest_lane_has_all() -> None:
     lanes = Lanes({})
     lanes[Priority.BULK].add(texts([BUDGET] * 5))
