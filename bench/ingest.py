@@ -140,9 +140,12 @@ async def _fill(jetstream: JetStreamContext, block: int, texts: Sequence[str]) -
 
 
 async def _first_delivery(jetstream: JetStreamContext) -> None:
-    stream = TOPOLOGY.stream("EMBED")
-    while not (await jetstream.consumer_info(stream, "embedder-bulk")).num_ack_pending:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if (await jetstream.consumer_info(TOPOLOGY.stream("EMBED"), "embedder-bulk")).num_ack_pending:
+            return
         await asyncio.sleep(0.005)
+    raise TimeoutError("the embedder has not started")
 
 
 async def _wait_indexed(jetstream: JetStreamContext, count: int) -> None:

@@ -26,6 +26,8 @@ Acl = Annotated[tuple[Principal, ...], Field(min_length=1, max_length=200)]
 MAX_METADATA_BYTES = 16 * 1024
 MAX_SOURCE_URI_BYTES = 2048
 """PostgreSQL's B-tree holds entries of up to 2,704 bytes, the collection's id included."""
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+"""A NUL in JSON text; the six characters themselves, written with an escaped backslash, are not one."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -40,7 +42,7 @@ def _bounded_metadata(metadata: dict[str, JsonValue]) -> dict[str, JsonValue]:
     size = len(encoded.encode("utf-8", "surrogatepass"))
     if size > MAX_METADATA_BYTES:
         raise ValueError(f"metadata is {size} bytes as JSON; at most {MAX_METADATA_BYTES} are allowed")
-    if r"\u0000" in encoded:
+    if _NUL.search(encoded):
         raise ValueError("metadata must not contain NUL characters")
     return metadata
 
