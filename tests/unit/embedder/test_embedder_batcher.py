@@ -216,6 +216,7 @@ async def test_a_caller_cancelled_in_the_encoder_harms_nobody() -> None:
         gone.cancel()
         await asyncio.wait([gone])
         stays = asyncio.ensure_future(batcher.encode(["2x5"], Priority.BULK))
+        await until(lambda: batcher.ready == 1)
         encoder.gate.set()
         async with asyncio.timeout(30):
             assert (await stays).tolist() == [[2, 5]]
