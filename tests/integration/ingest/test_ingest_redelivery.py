@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ingest_support import Stage, drop, once
@@ -16,7 +17,7 @@ from rag_common.contracts import (
     UpdateIndexedDocument,
 )
 from rag_common.errors import PermanentError, TransientError
-from rag_common.objects import ObjectStore
+from rag_common.objects import ObjectMissing, ObjectStore
 from rag_common.registry import ChunkRow, Registry
 from rag_ingest.adapters.contents import ObjectContents
 from rag_ingest.adapters.parser import FileParser
@@ -144,6 +145,72 @@ async def test_a_dropped_object_that_was_taken_over_is_not_missed(
     await ingest.run(message, again(delivery))
     assert queue.texts() == [["Some words."]]
     assert claims[-1] == claims[0]
+
+
+async def test_a_count_of_attempts_that_starts_anew_misses_nothing(
+    ingest: Ingest, queue: Queue, delivery: Delivery, stage: Stage
+) -> None:
+    """A nats-server that crashed may deliver for the first time again."""
+    await stage.drops.put("one.txt", once(b"Some words."))
+    queue.closed = True
+    message = drop(content=DroppedContent(object="one.txt"))
+    with pytest.raises(TransientError):
+        await ingest.run(message, delivery)
+    queue.closed = False
+    await ingest.run(message, delivery)
+    assert queue.texts() == [["Some words."]]
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        ("Some words.", 1000, {}),
+        ("Some words.", 1000, {"acl": ("user:anna",)}),
+        ("Old words.", -1000, {}),
+    ],
+    ids=["unchanged", "updated", "superseded"],
+)
+async def test_a_dropped_object_that_made_no_generation_is_not_missed(
+    ingest: Ingest, queue: Queue, delivery: Delivery, stage: Stage, second: tuple[str, int, dict[str, Any]]
+) -> None:
+    text, nanoseconds, fields = second
+    await ingest.run(drop("Some words."), delivery)
+    await stage.drops.put("two.txt", once(text.encode()))
+    message, late = drop(content=DroppedContent(object="two.txt"), **fields), later(delivery, nanoseconds)
+    await ingest.run(message, late)
+    published = len(queue.published)
+    await ingest.run(message, again(late))
+    await ingest.run(message, late)
+    assert len(queue.published) == published
+
+
+async def test_a_dropped_object_of_a_deleted_document_is_not_missed(
+    ingest: Ingest, queue: Queue, delivery: Delivery, stage: Stage, registry: Registry, claims: Claims
+) -> None:
+    await ingest.run(drop("Some words."), delivery)
+    await registry.documents.delete("default", claims.last().document_id)
+    await stage.drops.put("two.txt", once(b"Other words."))
+    message, late = drop(content=DroppedContent(object="two.txt")), later(delivery)
+    await ingest.run(message, late)
+    await ingest.run(message, again(late))
+    assert len(queue.published) == 1
+
+
+async def test_an_object_that_never_came_is_missed(ingest: Ingest, delivery: Delivery, stage: Stage) -> None:
+    await ingest.run(drop("Some words."), delivery)
+    message = drop(content=DroppedContent(object="none.txt"))
+    with pytest.raises(ObjectMissing):
+        await ingest.run(message, later(delivery))
+
+
+async def test_drops_at_one_time_have_uploads_of_their_own(
+    ingest: Ingest, delivery: Delivery, stage: Stage
+) -> None:
+    """Another stream, or one that was made anew, may count the same way."""
+    await ingest.run(drop("One.", source_uri="file:///one"), delivery)
+    await ingest.run(drop("Two.", source_uri="file:///two"), delivery)
+    names = [name async for name in stage.documents.names()]
+    assert len(names) == 2
 
 
 async def test_a_drop_that_died_while_it_was_parsed_starts_over(

@@ -16,6 +16,7 @@ from rag_common.registry.database import Database
 from rag_common.registry.documents import Documents, UnknownDocument
 from rag_common.registry.indexing import Indexing
 from rag_common.registry.ingesting import Ingesting
+from rag_common.registry.orders import Orders
 from rag_common.registry.passages import ChunkKey, Passages
 from rag_common.registry.reconciling import Reconciling
 from rag_common.registry.rows import (
@@ -46,6 +47,7 @@ class Registry:
         self.accepting = Accepting(database)
         self.documents = Documents(database)
         self.ingesting = Ingesting(database)
+        self.orders = Orders(database)
         self.indexing = Indexing(database)
         self.passages = Passages(database)
         self.spaces = Spaces(database)

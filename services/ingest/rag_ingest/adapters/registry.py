@@ -56,6 +56,13 @@ class IngestRegistry:
         order = Order(delivery.time_ns, delivery.sequence)
         return await self._registry.ingesting.by_order(delivery.tenant, order)
 
+    async def reached(self, message: IngestDocument, delivery: Delivery) -> bool:
+        """Whether the document has this drop's order or a newer one; a deletion counts."""
+        order = Order(delivery.time_ns, delivery.sequence)
+        return await self._registry.orders.reached(
+            delivery.tenant, message.collection, message.source_uri, order
+        )
+
     async def begin(self, document: DocumentRef, attempt: int) -> bool:
         """accepted → parsing."""
         return await self._registry.ingesting.begin(document, attempt)

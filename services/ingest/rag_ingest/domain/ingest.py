@@ -1,6 +1,7 @@
 """The use case: bytes that were accepted or dropped become committed chunks on their way to the embedder."""
 
 import asyncio
+import json
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from rag_ingest.domain.ports import Content, Contents, Delivery, Generation, Mes
 from rag_ingest.domain.splitting import Splitter, split_document
 
 UPLOADS_OF_DROPS = uuid.UUID("6f0c3b1a-52f7-4b0e-9d0c-3f2f0f6f5a11")
-"""Namespace of the upload ids that are made from a drop's place in the stream."""
+"""Namespace of the upload ids that are made from a drop's source and its place in the stream."""
 _LARGE_TEXT = 64 * 1024
 """Characters above which splitting (about 0.1 ms per KiB) leaves the event loop."""
 
@@ -97,22 +98,20 @@ class Ingest:
             async with self._contents.dropped(delivery.tenant, name) as content:
                 await self._run_drop(message, content, delivery, dropped=name)
         except PermanentError as error:
-            # A delivery that came before may have taken the object over and removed it.
-            generation = await self._taken_over(error, delivery)
-            if generation is None:
+            if error.code != "object_missing":
                 raise
-            delivery.claim(generation.document)
-            await self._resume(generation, delivery)
-
-    async def _taken_over(self, error: PermanentError, delivery: Delivery) -> Generation | None:
-        if error.code != "object_missing" or delivery.attempt == 1:
-            return None
-        return await self._registry.dropped_by(delivery)
+            # A delivery that came before, not always with a lower attempt, may have removed the object.
+            generation = await self._registry.dropped_by(delivery)
+            if generation is not None:
+                delivery.claim(generation.document)
+                await self._resume(generation, delivery)
+            elif not await self._registry.reached(message, delivery):
+                raise
 
     async def _run_drop(
         self, message: IngestDocument, content: Content, delivery: Delivery, *, dropped: str | None = None
     ) -> None:
-        upload_id = str(uuid.uuid5(UPLOADS_OF_DROPS, f"{delivery.time_ns}.{delivery.sequence}"))
+        upload_id = _upload_id(message, delivery)
         decision = await self._registry.drop(message, content, upload_id, delivery)
         generation: Generation | None = None
         if decision.upload_id == upload_id and decision.outcome in ("accepted", "resumed"):
@@ -201,6 +200,12 @@ class Ingest:
         for message in embed_messages(chunks, document=document, space=space, lane=delivery.lane):
             msg_id = _message_id(document, "embed", message.batch, delivery)
             await self._messages.publish(message, msg_id=msg_id, lane=delivery.lane)
+
+
+def _upload_id(message: IngestDocument, delivery: Delivery) -> str:
+    """The same for every delivery of a drop, and of no other drop, whatever a stream counts from."""
+    source = delivery.tenant, message.collection, message.source_uri
+    return str(uuid.uuid5(UPLOADS_OF_DROPS, json.dumps([*source, delivery.time_ns, delivery.sequence])))
 
 
 def _message_id(document: DocumentRef, stage: str, batch: int, delivery: Delivery) -> str:

@@ -104,6 +104,9 @@ class Registry(Protocol):
     async def dropped_by(self, delivery: Delivery) -> Generation | None:
         """The generation that an earlier delivery of the same drop has made."""
 
+    async def reached(self, message: IngestDocument, delivery: Delivery) -> bool:
+        """Whether the document has taken this drop in, or was changed or deleted later."""
+
     async def begin(self, document: DocumentRef, attempt: int) -> bool:
         """accepted → parsing."""
 
