@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import JsonValue
 from qdrant_client import AsyncQdrantClient, models
+from qdrant_client.common.client_exceptions import QdrantException, ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ApiException, ResponseHandlingException, UnexpectedResponse
 
 from rag_retriever.adapters.conditions import document_condition, scope_condition
@@ -31,8 +32,10 @@ from rag_retriever.domain.index import (
 )
 
 SCROLL_PAGE = 1000
+_MENDED_LATER = (401, 403, 404, 408, 429)
 _STAMP = "installation"
 _DIALECT = QdrantDialect()
+_SPARSE = {"sparse": models.SparseVectorParams(modifier=models.Modifier.IDF)}
 _KEYWORD = models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD)
 _PAYLOAD_INDEXES: dict[str, models.PayloadSchemaParams] = {
     "tenant": models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, is_tenant=True),
@@ -41,19 +44,6 @@ _PAYLOAD_INDEXES: dict[str, models.PayloadSchemaParams] = {
     "document_id": _KEYWORD,
     "generation": models.IntegerIndexParams(type=models.IntegerIndexType.INTEGER, lookup=True, range=False),
 }
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    """What a later try may mend is :class:`IndexUnavailable`: no connection, overload, a 5xx."""
-    try:
-        yield
-    except UnexpectedResponse as error:
-        if error.status_code in (408, 429) or (error.status_code or 500) >= 500:
-            raise IndexUnavailable(f"qdrant answers {error.status_code} {error.reason_phrase}") from error
-        raise IndexFault(f"qdrant refuses the operation: {error}") from error
-    except (ResponseHandlingException, ApiException) as error:
-        raise IndexUnavailable(f"qdrant does not answer: {error}") from error
 
 
 class QdrantIndex:
@@ -68,11 +58,11 @@ class QdrantIndex:
 
     async def claim(self, installation_id: str) -> None:
         name = f"{self._prefix}__{_STAMP}"
-        with _translated():
+        with self._translated():
             if not await self._client.collection_exists(name):
                 if await self._spaces():
                     raise IndexRefused(f"the index {self._prefix!r} names no installation, but has spaces")
-                await self._client.create_collection(name, vectors_config={})
+                await self._create(name, {})
             stamps, _ = await self._client.scroll(name, limit=1, with_payload=True)
             if not stamps:
                 stamp = models.PointStruct(id=1, vector={}, payload={_STAMP: installation_id})
@@ -89,9 +79,10 @@ class QdrantIndex:
         if self._dimensions.get(space) == dimension:
             return
         name = self._name(space)
-        with _translated():
+        with self._translated():
             if not await self._client.collection_exists(name):
-                await self._create(name, dimension)
+                dense = models.VectorParams(size=dimension, distance=models.Distance.COSINE)
+                await self._create(name, {"dense": dense}, sparse_vectors_config=_SPARSE)
             # also for a collection that exists: its creator may have been killed before the indexes
             for field, schema in _PAYLOAD_INDEXES.items():
                 await self._client.create_payload_index(name, field, schema, wait=True)
@@ -102,14 +93,15 @@ class QdrantIndex:
             raise IndexRefused(f"the space {space!r} has vectors of dimension {found}, not {dimension}")
         self._dimensions[space] = dimension
 
-    async def _create(self, name: str, dimension: int) -> None:
+    async def _create(
+        self,
+        name: str,
+        vectors: dict[str, models.VectorParams],
+        sparse_vectors_config: dict[str, models.SparseVectorParams] | None = None,
+    ) -> None:
         try:
             await self._client.create_collection(
-                name,
-                vectors_config={
-                    "dense": models.VectorParams(size=dimension, distance=models.Distance.COSINE)
-                },
-                sparse_vectors_config={"sparse": models.SparseVectorParams(modifier=models.Modifier.IDF)},
+                name, vectors_config=vectors, sparse_vectors_config=sparse_vectors_config
             )
         except UnexpectedResponse as error:
             # another retriever was first
@@ -117,7 +109,7 @@ class QdrantIndex:
                 raise
 
     async def spaces(self) -> tuple[str, ...]:
-        with _translated():
+        with self._translated():
             return await self._spaces()
 
     async def _spaces(self) -> tuple[str, ...]:
@@ -132,7 +124,7 @@ class QdrantIndex:
         )
 
     async def upsert(self, space: str, points: Sequence[Point]) -> None:
-        with _translated():
+        with self._translated():
             await self._client.upsert(self._name(space), [_struct(point) for point in points], wait=True)
 
     async def set_access(
@@ -149,12 +141,12 @@ class QdrantIndex:
             return
         chosen = _document(tenant, document_id, ())
         payload = {"collection_id": collection_id, "acl": list(acl), "meta": dict(meta)}
-        with _translated():
+        with self._translated():
             await self._client.set_payload(self._name(space), payload, points=chosen, wait=True)
 
     async def delete_points(self, space: str, ids: Sequence[UUID]) -> None:
         if await self._exists(space):
-            with _translated():
+            with self._translated():
                 await self._client.delete(self._name(space), [str(point) for point in ids], wait=True)
 
     async def delete_document(
@@ -162,7 +154,7 @@ class QdrantIndex:
     ) -> None:
         if await self._exists(space):
             chosen = models.FilterSelector(filter=_document(tenant, document_id, generations))
-            with _translated():
+            with self._translated():
                 await self._client.delete(self._name(space), chosen, wait=True)
 
     async def count_document(
@@ -176,7 +168,7 @@ class QdrantIndex:
     async def _count(self, space: str, chosen: models.Filter | None) -> int:
         if not await self._exists(space):
             return 0
-        with _translated():
+        with self._translated():
             return (await self._client.count(self._name(space), count_filter=chosen, exact=True)).count
 
     async def generations(self, space: str) -> dict[GenerationKey, int]:
@@ -185,7 +177,7 @@ class QdrantIndex:
             return {}
         offset: models.ExtendedPointId | None = None
         while True:
-            with _translated():
+            with self._translated():
                 records, offset = await self._client.scroll(
                     self._name(space), limit=SCROLL_PAGE, offset=offset, with_payload=GENERATION_FIELDS
                 )
@@ -199,7 +191,7 @@ class QdrantIndex:
             if not await self._exists(space):
                 continue
             requests = [_request(query) for query in queries]
-            with _translated():
+            with self._translated():
                 found = await self._client.query_batch_points(self._name(space), requests)
             for query, answer in zip(queries, found, strict=True):
                 answers.add(query, [(chunk_key(point.payload), point.score) for point in answer.points])
@@ -209,13 +201,37 @@ class QdrantIndex:
         await self._client.close()
 
     async def _exists(self, space: str) -> bool:
-        """Asked once per space: a space is never removed while its retrievers run."""
+        """Asked once per space, and again after a 404: the server has lost the collection."""
         if space not in self._seen:
-            with _translated():
+            with self._translated():
                 if not await self._client.collection_exists(self._name(space)):
                     return False
             self._seen.add(space)
         return True
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """What a later try may mend is :class:`IndexUnavailable`, what it cannot :class:`IndexFault`.
+
+        An operator mends refused credentials (a key was rotated) and a missing collection (the server
+        was restored from an older copy) without knowing which jobs have met them, so those wait.
+        """
+        try:
+            yield
+        except ResourceExhaustedResponse as error:
+            raise IndexUnavailable(
+                f"qdrant is overloaded: {error}", retry_after=max(1.0, error.retry_after_s)
+            ) from error
+        except UnexpectedResponse as error:
+            status = error.status_code or 500
+            if status == 404:
+                self._seen.clear()
+                self._dimensions.clear()
+            if status in _MENDED_LATER or status >= 500:
+                raise IndexUnavailable(f"qdrant answers {status} {error.reason_phrase}") from error
+            raise IndexFault(f"qdrant refuses the operation: {error}") from error
+        except (ResponseHandlingException, ApiException, QdrantException) as error:
+            raise IndexUnavailable(f"qdrant does not answer: {error}") from error
 
     def _name(self, space: str) -> str:
         return f"{self._prefix}_{space}"
