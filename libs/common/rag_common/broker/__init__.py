@@ -3,13 +3,14 @@
 from rag_common.broker.connection import Broker, create_broker
 from rag_common.broker.consuming import consume
 from rag_common.broker.job import Handler, Job
-from rag_common.broker.publishing import DuplicateMessage, Publisher
+from rag_common.broker.publishing import DuplicateMessage, MessageTooLarge, Publisher
 
 __all__ = [
     "Broker",
     "DuplicateMessage",
     "Handler",
     "Job",
+    "MessageTooLarge",
     "Publisher",
     "consume",
     "create_broker",

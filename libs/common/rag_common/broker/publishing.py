@@ -40,6 +40,12 @@ class DuplicateMessage(PermanentError):
     code = "duplicate_message"
 
 
+class MessageTooLarge(PermanentError):
+    """The encoded message is above ``MAX_MESSAGE_BYTES``, or above what the server takes."""
+
+    code = "message_too_large"
+
+
 class Publisher:
     """Publishes the contracts to the subjects that they name."""
 
@@ -57,15 +63,10 @@ class Publisher:
 
         :raises Overloaded: the subject or the stream is full.
         :raises TransientError: NATS is away, or the stream does not exist.
-        :raises PermanentError: the message is larger than ``MAX_MESSAGE_BYTES``.
+        :raises MessageTooLarge: the message is larger than ``MAX_MESSAGE_BYTES``.
         :raises DuplicateMessage: the id was used before by something else.
         """
-        body = message.encode()
-        if len(body) > MAX_MESSAGE_BYTES and not isinstance(message, DeadLetter):
-            raise PermanentError(
-                f"a message of {len(body)} bytes is above the limit of {MAX_MESSAGE_BYTES}",
-                code="message_too_large",
-            )
+        body = message.encode() if isinstance(message, DeadLetter) else _encoded(message)
         stream = self._topology.stream(_stream_of(message))
         subject = self._topology.subject(type(message), **tokens)
         job = current_job.get()
@@ -84,10 +85,14 @@ class Publisher:
     async def reply(self, reply_to: str, message: Message) -> None:
         """Answer on a reply subject.
 
+        :raises MessageTooLarge: the message is larger than ``MAX_MESSAGE_BYTES``.
         :raises TransientError: NATS is away.
         """
+        body = _encoded(message)
         try:
-            await self._broker.publish(message.encode(), reply_to)
+            await self._broker.publish(body, reply_to)
+        except nats.errors.MaxPayloadError as error:
+            raise MessageTooLarge("the message is above the server's max_payload") from error
         except (nats.errors.Error, IncorrectState) as error:
             raise TransientError(f"NATS is unavailable: {error}") from error
 
@@ -121,9 +126,7 @@ class Publisher:
                     f"no stream takes {subject}; run 'ragp provision'", code="stream_missing"
                 ) from error
             except nats.errors.MaxPayloadError as error:
-                raise PermanentError(
-                    "the message is above the server's max_payload", code="message_too_large"
-                ) from error
+                raise MessageTooLarge("the message is above the server's max_payload") from error
             except (nats.errors.Error, TimeoutError) as error:
                 # The message may have been stored: only the answer is missing.
                 failure, may_repeat = error, True
@@ -139,6 +142,13 @@ class Publisher:
         )
 
 
+def _encoded(message: Message) -> bytes:
+    body = message.encode()
+    if len(body) > MAX_MESSAGE_BYTES:
+        raise MessageTooLarge(f"a message of {len(body)} bytes is above the limit of {MAX_MESSAGE_BYTES}")
+    return body
+
+
 def _stream_of(message: Message) -> str:
     if message.stream is None:
         raise TypeError(f"{type(message).__name__} has no stream; use hint() or reply()")
@@ -150,5 +160,5 @@ def _refused(subject: str, error: nats.js.errors.APIError) -> TransientError | P
     if error.err_code in _FULL:
         return Overloaded(f"{subject} is full: {description}")
     if error.err_code in _TOO_LARGE:
-        return PermanentError(f"{subject} refused the message: {description}", code="message_too_large")
+        return MessageTooLarge(f"{subject} refused the message: {description}")
     return TransientError(f"{subject} refused the message: {description}")
