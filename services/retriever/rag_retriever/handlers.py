@@ -6,10 +6,11 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from rag_common.broker import Handler, Job
+from rag_common.broker import Handler, Job, MessageTooLarge
 from rag_common.contracts import (
     IndexChunks,
     Message,
+    PassagesFound,
     PurgeDocument,
     QueryFailed,
     RetrievePassages,
@@ -19,9 +20,10 @@ from rag_common.errors import PermanentError, TransientError
 from rag_retriever.domain.indexing import IndexBatch
 from rag_retriever.domain.maintenance import Purge, RemoveOrphans, UpdateDocument
 from rag_retriever.domain.search import DeadlinePassed, Search
+from rag_retriever.domain.shortening import shortened
 
 Reply = Callable[[str, Message], Awaitable[None]]
-"""Answers on a reply subject."""
+"""Answers on a reply subject. Raises :class:`MessageTooLarge`, or ``TransientError`` while NATS is away."""
 
 
 class QueryMetrics:
@@ -96,9 +98,20 @@ def query_handler(search: Search, reply: Reply, metrics: QueryMetrics) -> Handle
             metrics.stages.labels(stage).observe(milliseconds / 1000)
         if found.degraded:
             metrics.degraded.inc()
-        await reply(query.reply_to, found.model_copy(update={"timings_ms": timings}))
+        await _answer(reply, query, found.model_copy(update={"timings_ms": timings}))
 
     return handle
+
+
+async def _answer(reply: Reply, query: RetrievePassages, found: PassagesFound) -> None:
+    """What is too large for one message is shortened, and refused if that does not help."""
+    try:
+        await reply(query.reply_to, found)
+    except MessageTooLarge:
+        try:
+            await reply(query.reply_to, shortened(found))
+        except PermanentError as error:
+            await reply(query.reply_to, _failure(query, error.code, error.message))
 
 
 def _failure(query: RetrievePassages, code: str, message: str) -> QueryFailed:

@@ -5,6 +5,7 @@ import pytest
 from retriever_support import TENANT, Stack
 
 from rag_common.contracts import (
+    MAX_MESSAGE_BYTES,
     DeadLetter,
     EmbedQuery,
     Eq,
@@ -125,3 +126,17 @@ async def test_a_bad_query_is_dead_lettered_and_the_next_one_answered(stack: Sta
         letter = DeadLetter.decode((await letters.next_msg(timeout=10)).data)
         assert letter.code == "bad_message"
     assert (await stack.texts("canteen"))[0] == TEXTS[1]
+
+
+async def test_an_answer_that_no_message_holds_is_shortened_or_refused(stack: Stack) -> None:
+    large = {"note": "x" * 15_000}
+    await stack.add_live("a.md", [f"keys number {n}" for n in range(60)], metadata=large)
+    found = await stack.find("keys", limit=60)
+    kept = len(found.passages)
+    assert 0 < kept < 60
+    assert str(found.reason).endswith(f"; only {kept} of 60 passages fit into one answer")
+    assert len(found.encode()) <= MAX_MESSAGE_BYTES
+    await stack.add_live("b.md", ["canteen " * (MAX_MESSAGE_BYTES // 8)])
+    failed = await stack.ask("canteen")
+    assert isinstance(failed, QueryFailed)
+    assert failed.code == "message_too_large"

@@ -70,7 +70,7 @@ class PassagesFound(Message):
     """The mode that was really used."""
     degraded: bool = False
     reason: str | None = None
-    """Why the answer is degraded."""
+    """Why the answer is degraded, or shorter than it could be."""
     timings_ms: dict[str, float] = Field(default_factory=dict)
     """Milliseconds per stage: ``queue``, ``encode``, ``index``, ``registry``."""
 
