@@ -126,20 +126,16 @@ def _embedder(topology: Topology) -> Permissions:
 
 
 def _retriever(topology: Topology) -> Permissions:
-    documents = topology.bucket("documents")
     publish = [
         f"{topology.namespace}.query.generate",
         topology.subject(EmbedQuery),
-        topology.subject(UpdateIndexedDocument),
         topology.subject(PurgeDocument),
         topology.subject(DocumentEvent),
         topology.pattern(PassagesFound),
         _dead_letters(topology, "index"),
         _dead_letters(topology, "retrieve"),
         *_consume(topology, "retriever-upsert", "retriever-update", "retriever-delete", "retriever-query"),
-        *_write(documents),
-        *_read(documents),
-        *_purge(documents),
+        *_delete(topology.bucket("documents")),
     ]
     return _allow(publish, [f"{topology.namespace}.cancel.*"], inbox=inbox_prefix("retriever"))
 
@@ -205,6 +201,12 @@ def _read(bucket: str) -> Iterable[str]:
     stream = f"OBJ_{bucket}"
     yield f"{_API}.DIRECT.GET.{stream}"
     yield f"{_API}.DIRECT.GET.{stream}.>"
+
+
+def _delete(bucket: str) -> Iterable[str]:
+    """Removing objects without writing any: their metadata is looked up, then everything is purged."""
+    yield f"{_API}.STREAM.MSG.GET.OBJ_{bucket}"
+    yield from _purge(bucket)
 
 
 def _purge(bucket: str) -> Iterable[str]:

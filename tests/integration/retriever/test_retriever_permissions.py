@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import nats
+import nats.errors
+import pytest
 from retriever_support import TENANT, Stack, embedder, running_retriever
 
 from rag_common.contracts import DeadLetter, IndexChunks, PurgeDocument
@@ -51,4 +53,34 @@ async def test_its_rights_are_enough(registry: Registry, database_url: str, tmp_
             await stack.drained()
             assert [name async for name in objects.names()] == []
         await asking.close()
+        await operator.close()
+
+
+async def test_it_writes_and_lists_no_objects() -> None:
+    async def quiet(_: Exception) -> None:
+        """The refusals arrive here, too."""
+
+    topology = Topology("guarded")
+    bucket = topology.bucket("documents")
+    with NatsServer(users=nats_users(topology)) as server:
+        operator = await nats.connect(server.url, user="operator", password="operator")
+        await provision(operator.jetstream(), topology)
+        objects = ObjectStore(operator.jetstream, bucket)
+        await objects.put("upload", contents())
+        client = await nats.connect(
+            server.url,
+            user="retriever",
+            password="retriever",
+            inbox_prefix="_INBOX_retriever",
+            error_cb=quiet,
+        )
+        jetstream = client.jetstream(timeout=0.3)
+        for subject in (f"$O.{bucket}.C.x", f"$O.{bucket}.M.x", f"$JS.API.STREAM.INFO.OBJ_{bucket}"):
+            with pytest.raises(nats.errors.TimeoutError):
+                await client.request(subject, b"", timeout=0.3)
+        with pytest.raises(nats.errors.TimeoutError):
+            await jetstream.get_msg(f"OBJ_{bucket}", 1, direct=True)
+        await ObjectStore(lambda: jetstream, bucket).delete("upload")
+        assert [name async for name in objects.names()] == []
+        await client.close()
         await operator.close()
