@@ -29,7 +29,7 @@ class Space(Protocol):
 
 class Spaces(Protocol):
     async def active(self) -> Space:
-        """The space that searches use; at most some seconds old."""
+        """The space that searches use; at most some seconds old while the registry can be read."""
 
     async def get(self, name: str) -> Space:
         """:raises PermanentError: the registry has no such space."""
