@@ -25,7 +25,8 @@ def to_object(payload: Payload) -> Stored:
 
 def chunk_key(stored: Stored | None) -> ChunkKey:
     """From a payload with :data:`KEY_FIELDS`."""
-    return ChunkKey(**{name: (stored or {})[name] for name in KEY_FIELDS})
+    fields = stored or {}
+    return ChunkKey(fields["document_id"], fields["generation"], fields["no"])
 
 
 def generation_key(stored: Stored | None) -> GenerationKey:

@@ -25,8 +25,6 @@ def fuse(legs: Mapping[Leg, LegHits], limit: int) -> list[Hit]:
     for leg, found in legs.items():
         for rank, (key, _) in enumerate(found, 1):
             ranks.setdefault(key, {})[leg] = rank
-    hits = [
-        Hit(key, sum(1 / (RRF_K + rank) for rank in by_leg.values()), by_leg) for key, by_leg in ranks.items()
-    ]
-    hits.sort(key=lambda hit: (-hit.score, hit.key.document_id, hit.key.generation, hit.key.no))
-    return hits[:limit]
+    scored = [(-sum(1 / (RRF_K + rank) for rank in by_leg.values()), key) for key, by_leg in ranks.items()]
+    scored.sort()
+    return [Hit(key, -negative, ranks[key]) for negative, key in scored[:limit]]
