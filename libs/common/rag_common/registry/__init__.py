@@ -4,16 +4,12 @@ Whatever these methods raise is a :class:`~rag_common.errors.TransientError` (th
 a later try may succeed) or a :class:`~rag_common.errors.PermanentError` named for its cause.
 """
 
-from rag_common.registry.accepting import (
-    AcceptedUploads,
-    Accepting,
-    IdempotencyConflict,
-    IdempotencyKey,
-    Upload,
-)
+from rag_common.registry.acceptance import Upload
+from rag_common.registry.accepting import AcceptedUploads, Accepting
 from rag_common.registry.collections import CollectionExists, Collections, UnknownCollection
 from rag_common.registry.database import Database
 from rag_common.registry.documents import Documents, UnknownDocument
+from rag_common.registry.idempotency import IdempotencyConflict, IdempotencyKey
 from rag_common.registry.indexing import Indexing
 from rag_common.registry.ingesting import Ingesting
 from rag_common.registry.orders import Orders

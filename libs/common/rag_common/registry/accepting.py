@@ -1,43 +1,14 @@
-"""Accepting bytes: the decision whether they are new, and in which order. Last accepted wins."""
+"""Accepting uploads and drops, and taking uploads back."""
 
-import dataclasses
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
 
-from asyncpg import Record
-
-from rag_common.contracts import EVERYONE, DocumentRef
-from rag_common.errors import PermanentError
-from rag_common.registry.collections import UnknownCollection
+from rag_common.contracts import DocumentRef
+from rag_common.registry.acceptance import Upload, accept
 from rag_common.registry.database import Database
-from rag_common.registry.rows import UNFINISHED, Accepted, NewContent, Order
-from rag_common.registry.transitions import NOW_NS, advance
-
-if TYPE_CHECKING:
-    from rag_common.registry.database import Connection
-
-
-class IdempotencyConflict(PermanentError):
-    code = "idempotency_conflict"
-
-
-@dataclass(frozen=True, slots=True)
-class IdempotencyKey:
-    """A client's promise that two requests with this key are the same request."""
-
-    caller: str
-    key: str
-    request_hash: str
-
-
-@dataclass(frozen=True, slots=True)
-class Upload:
-    """Bytes in the object store under ``upload_id``, offered as a document."""
-
-    content: NewContent
-    upload_id: str
+from rag_common.registry.idempotency import IdempotencyKey, remember, replay
+from rag_common.registry.rejection import reject
+from rag_common.registry.rows import Accepted, Order
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,24 +17,6 @@ class AcceptedUploads:
     """In the order of the uploads."""
     replayed: bool = False
     """The answer is that of an earlier request with the same key; nothing was accepted now."""
-
-
-_LOCK_DOCUMENT = """
-    SELECT id FROM documents WHERE collection_id = $1 AND source_uri = $2 AND state = 'active'
-    FOR NO KEY UPDATE
-"""
-# A statement of its own: one that waits for a lock would join the new document to old generations.
-_SELECT_DOCUMENT = """
-    SELECT d.*, g.state AS generation_state, g.content_sha256, g.fingerprint, g.upload_id,
-           g.order_ns AS generation_order_ns, g.order_seq AS generation_order_seq,
-           (SELECT pipeline_fingerprint FROM installation) AS pipeline
-    FROM documents d
-    LEFT JOIN generations g ON g.document_id = d.id AND g.generation = d.latest_generation
-    WHERE d.id = $1
-"""
-
-
-_PREVIOUS = ("latest_generation", "title", "metadata", "acl", "order_ns", "order_seq")
 
 
 class Accepting:
@@ -80,17 +33,17 @@ class Accepting:
         """
         async with self._database.transaction() as connection:
             if idempotency is not None:
-                replay = await _replay(connection, tenant, idempotency)
-                if replay is not None:
-                    return AcceptedUploads(replay, replayed=True)
+                earlier = await replay(connection, tenant, idempotency)
+                if earlier is not None:
+                    return AcceptedUploads(earlier, replayed=True)
             accepted: dict[int, Accepted] = {}
             # one locking order for all requests, so that two of them cannot deadlock
             by_source = sorted(enumerate(uploads), key=lambda pair: _lock_order(pair[1]))
             for position, upload in by_source:
-                accepted[position] = await _accept(connection, tenant, upload, None)
+                accepted[position] = await accept(connection, tenant, upload, None)
             items = tuple(accepted[position] for position in range(len(uploads)))
             if idempotency is not None:
-                await _remember(connection, tenant, idempotency, items)
+                await remember(connection, tenant, idempotency, items)
         return AcceptedUploads(items)
 
     async def drop(self, tenant: str, upload: Upload, order: Order) -> Accepted:
@@ -102,7 +55,7 @@ class Accepting:
         :raises UnknownCollection: nothing was accepted.
         """
         async with self._database.transaction() as connection:
-            return await _accept(connection, tenant, upload, order)
+            return await accept(connection, tenant, upload, order)
 
     async def reject(
         self, tenant: str, documents: Sequence[DocumentRef], idempotency: IdempotencyKey | None = None
@@ -116,7 +69,7 @@ class Accepting:
                 [document.document_id for document in documents],
             )
             for document in sorted(documents, key=lambda ref: -ref.generation):
-                await _reject(connection, document)
+                await reject(connection, document)
             if idempotency is not None:
                 await connection.execute(
                     "DELETE FROM idempotency_keys WHERE tenant = $1 AND caller = $2 AND key = $3",
@@ -128,304 +81,3 @@ class Accepting:
 
 def _lock_order(upload: Upload) -> tuple[str, str]:
     return upload.content.collection, upload.content.source_uri
-
-
-async def _replay(
-    connection: "Connection", tenant: str, idempotency: IdempotencyKey
-) -> tuple[Accepted, ...] | None:
-    await connection.execute(
-        "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))",
-        f"{tenant}\n{idempotency.caller}\n{idempotency.key}",
-    )
-    row = await connection.fetchrow(
-        "SELECT request_hash, response FROM idempotency_keys WHERE tenant = $1 AND caller = $2 AND key = $3",
-        tenant,
-        idempotency.caller,
-        idempotency.key,
-    )
-    if row is None:
-        return None
-    if row["request_hash"] != idempotency.request_hash:
-        raise IdempotencyConflict("this Idempotency-Key was used for another request; take a new key")
-    return tuple(_accepted_from_json(item) for item in row["response"])
-
-
-async def _remember(
-    connection: "Connection", tenant: str, idempotency: IdempotencyKey, items: tuple[Accepted, ...]
-) -> None:
-    await connection.execute(
-        "INSERT INTO idempotency_keys (tenant, caller, key, request_hash, response) VALUES ($1,$2,$3,$4,$5)",
-        tenant,
-        idempotency.caller,
-        idempotency.key,
-        idempotency.request_hash,
-        [dataclasses.asdict(item) | {"document": item.document.model_dump()} for item in items],
-    )
-
-
-def _accepted_from_json(item: dict[str, Any]) -> Accepted:
-    return Accepted(**(item | {"document": DocumentRef.model_validate(item["document"])}))
-
-
-async def _accept(connection: "Connection", tenant: str, upload: Upload, order: Order | None) -> Accepted:
-    content = upload.content
-    collection_id = await connection.fetchval(
-        "SELECT id FROM collections WHERE tenant = $1 AND name = $2 AND deleted_at IS NULL",
-        tenant,
-        content.collection,
-    )
-    if collection_id is None:
-        raise UnknownCollection(content.collection)
-    document_id = await connection.fetchval(_LOCK_DOCUMENT, collection_id, content.source_uri)
-    if document_id is None:
-        buried = order and await _tombstone(connection, tenant, collection_id, content, order)
-        if buried:
-            return buried
-        await _insert_document(connection, tenant, collection_id, content)
-        document_id = await connection.fetchval(_LOCK_DOCUMENT, collection_id, content.source_uri)
-    row = await connection.fetchrow(_SELECT_DOCUMENT, document_id)
-    assert row is not None  # noqa: S101 - inserted, or a concurrent insert was waited for
-    late = order and _late(row, order)
-    if late:
-        return _answer(row, content, late, row["latest_generation"])
-    if _same_bytes(row, content):
-        return await _update(connection, row, content, order)
-    return await _next_generation(connection, row, upload, order)
-
-
-def _late(row: Record, order: Order) -> Literal["resumed", "superseded"] | None:
-    """Whether the drop was seen before, or something newer was. ``None``: it is the newest."""
-    this = (order.time_ns, order.sequence)
-    last = (row["order_ns"], row["order_seq"])
-    made = (row["generation_order_ns"], row["generation_order_seq"])
-    # the same bytes, offered again meanwhile, have moved the document's order beyond its generation's
-    if this == last or (this == made and row["generation_state"] in UNFINISHED):
-        return "resumed"
-    return "superseded" if this < last else None
-
-
-async def _tombstone(
-    connection: "Connection", tenant: str, collection_id: uuid.UUID, content: NewContent, order: Order
-) -> Accepted | None:
-    """A drop older than the document's deletion, or its collection's, must not bring it back."""
-    row = await connection.fetchrow(
-        """
-        SELECT d.id, d.tenant, d.state, d.latest_generation
-        FROM documents d JOIN collections c ON c.id = d.collection_id
-        WHERE c.tenant = $1 AND c.name = $2 AND d.source_uri = $3
-          AND ((d.state <> 'active' AND (d.order_ns, d.order_seq) >= ($4, $5))
-            OR (c.deleted_at IS NOT NULL AND c.id <> $6
-                AND extract(epoch FROM c.deleted_at) * 1000000000 >= $4))
-        LIMIT 1
-        """,
-        tenant,
-        content.collection,
-        content.source_uri,
-        order.time_ns,
-        order.sequence,
-        collection_id,
-    )
-    if row is None:
-        return None
-    return _answer(row, content, "superseded", row["latest_generation"], state="deleted")
-
-
-async def _insert_document(
-    connection: "Connection", tenant: str, collection_id: uuid.UUID, content: NewContent
-) -> None:
-    await connection.execute(
-        """
-        INSERT INTO documents (id, tenant, collection_id, source_uri, title, metadata, acl)
-        VALUES ($1, $2, $3, $4, $5, $6, $7)
-        ON CONFLICT (collection_id, source_uri) WHERE state = 'active' DO NOTHING
-        """,
-        uuid.uuid4(),
-        tenant,
-        collection_id,
-        content.source_uri,
-        content.title or content.file_name or content.source_uri,
-        content.metadata or {},
-        list(content.acl or (EVERYONE,)),
-    )
-
-
-def _same_bytes(row: Record, content: NewContent) -> bool:
-    """The same bytes under the same pipeline; a failed generation is always tried again."""
-    return (
-        row["generation_state"] in (*UNFINISHED, "live")
-        and row["content_sha256"] == content.sha256
-        and (row["fingerprint"] is None or row["fingerprint"] == row["pipeline"])
-    )
-
-
-def _changes(row: Record, content: NewContent) -> dict[str, Any]:
-    offered = {
-        "title": content.title,
-        "metadata": content.metadata,
-        "acl": list(content.acl) if content.acl is not None else None,
-    }
-    return {name: value for name, value in offered.items() if value is not None and value != row[name]}
-
-
-async def _write_document(
-    connection: "Connection", row: Record, changes: dict[str, Any], generation: int, order: Order | None
-) -> bool:
-    """Apply the changes and the order; whether the index must follow."""
-    values = {name: changes.get(name, row[name]) for name in ("title", "metadata", "acl")}
-    reindex = "acl" in changes or "metadata" in changes
-    # NOW_NS is a constant of this package
-    await connection.execute(
-        f"""
-        UPDATE documents
-        SET title = $2, metadata = $3, acl = $4, acl_version = acl_version + $5, latest_generation = $6,
-            order_ns = coalesce($7, greatest({NOW_NS}, order_ns + 1)), order_seq = coalesce($8, 0),
-            updated_at = clock_timestamp()
-        WHERE id = $1
-        """,  # noqa: S608
-        row["id"],
-        values["title"],
-        values["metadata"],
-        values["acl"],
-        int(reindex),
-        generation,
-        order.time_ns if order else None,
-        order.sequence if order else None,
-    )
-    return reindex
-
-
-async def _update(
-    connection: "Connection", row: Record, content: NewContent, order: Order | None
-) -> Accepted:
-    changes = _changes(row, content)
-    reindex = await _write_document(connection, row, changes, row["latest_generation"], order)
-    outcome = "updated" if changes else "unchanged"
-    return _answer(row, content, outcome, row["latest_generation"], reindex=reindex)
-
-
-async def _next_generation(
-    connection: "Connection", row: Record, upload: Upload, order: Order | None
-) -> Accepted:
-    content = upload.content
-    generation = await connection.fetchval(
-        "SELECT coalesce(max(generation), 0) + 1 FROM generations WHERE document_id = $1", row["id"]
-    )
-    changes = _changes(row, content)
-    reindex = await _write_document(connection, row, changes, generation, order)
-    previous = {name: row[name] for name in _PREVIOUS} | {
-        "accepted_title": changes.get("title", row["title"]),
-        "accepted_acl_version": row["acl_version"] + int(reindex),
-    }
-    await connection.execute(
-        """
-        WITH written AS (SELECT order_ns, order_seq FROM documents WHERE id = $1),
-        added AS (
-            INSERT INTO generations (document_id, generation, state, lane, content_sha256, size,
-                media_type, file_name, upload_id, order_ns, order_seq, previous)
-            SELECT $1, $2, 'accepted', $3, $4, $5, $6, $7, $8, order_ns, order_seq, $9 FROM written
-        )
-        INSERT INTO transitions (document_id, generation, to_state) VALUES ($1, $2, 'accepted')
-        """,
-        row["id"],
-        generation,
-        content.lane,
-        content.sha256,
-        content.size,
-        content.media_type,
-        content.file_name,
-        upload.upload_id,
-        previous,
-    )
-    return _answer(
-        row, content, "accepted", generation, state="accepted", upload_id=upload.upload_id, reindex=reindex
-    )
-
-
-def _answer(
-    row: Record,
-    content: NewContent,
-    outcome: Any,
-    generation: int,
-    *,
-    state: Any = None,
-    upload_id: str | None = None,
-    reindex: bool = False,
-) -> Accepted:
-    return Accepted(
-        outcome=outcome,
-        document=DocumentRef(tenant=row["tenant"], document_id=str(row["id"]), generation=max(generation, 1)),
-        state=state or row["generation_state"],
-        collection=content.collection,
-        source_uri=content.source_uri,
-        upload_id=upload_id or row.get("upload_id"),
-        reindex=reindex,
-    )
-
-
-async def _reject(connection: "Connection", document: DocumentRef) -> None:
-    """The caller has locked the document."""
-    row = await connection.fetchrow(
-        """
-        SELECT d.latest_generation, d.title, d.acl_version, g.previous,
-               (d.order_ns, d.order_seq) = (g.order_ns, g.order_seq) AS newest
-        FROM documents d JOIN generations g ON g.document_id = d.id AND g.generation = $2
-        WHERE d.id = $1
-        """,
-        document.document_id,
-        document.generation,
-    )
-    if row is None or (row["latest_generation"] == document.generation and not row["newest"]):
-        # A drop of the same bytes was told "unchanged": the reconciler queues the generation instead.
-        return
-    rejected = await advance(
-        connection,
-        document.document_id,
-        document.generation,
-        ("accepted",),
-        "rejected",
-        stage="accept",
-        code="overloaded",
-        message="the ingest queue refused the job; upload the document again",
-    )
-    previous = row["previous"]
-    if not rejected or row["latest_generation"] != document.generation or not previous["latest_generation"]:
-        return
-    await connection.execute(
-        "UPDATE documents SET latest_generation = $2, order_ns = $3, order_seq = $4, "
-        "updated_at = clock_timestamp() WHERE id = $1",
-        document.document_id,
-        previous["latest_generation"],
-        previous["order_ns"],
-        previous["order_seq"],
-    )
-    await _restore_access(connection, document, row)
-    # A worker may have dropped the restored generation's job meanwhile; the reconciler queues it again.
-    purged = await connection.fetchval(
-        "SELECT purged_at FROM generations WHERE document_id = $1 AND generation = $2",
-        document.document_id,
-        previous["latest_generation"],
-    )
-    if purged is None:
-        await advance(
-            connection, document.document_id, previous["latest_generation"], ("superseded",), "accepted"
-        )
-
-
-async def _restore_access(connection: "Connection", document: DocumentRef, row: Record) -> None:
-    """Title, metadata and ACL as before, unless somebody has changed them since: a revocation stays."""
-    previous = row["previous"]
-    if row["title"] == previous["accepted_title"]:
-        await connection.execute(
-            "UPDATE documents SET title = $2 WHERE id = $1", document.document_id, previous["title"]
-        )
-    if row["acl_version"] == previous["accepted_acl_version"]:
-        await connection.execute(
-            """
-            UPDATE documents SET metadata = $2, acl = $3,
-                acl_version = acl_version + (acl <> $3 OR metadata <> $2)::int
-            WHERE id = $1
-            """,
-            document.document_id,
-            previous["metadata"],
-            previous["acl"],
-        )

@@ -1,0 +1,234 @@
+"""The decision about offered bytes: are they new, and is nothing newer known? Last accepted wins."""
+
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from asyncpg import Record
+
+from rag_common.contracts import EVERYONE, DocumentRef
+from rag_common.registry.collections import UnknownCollection
+from rag_common.registry.rows import UNFINISHED, Accepted, NewContent, Order
+from rag_common.registry.transitions import NOW_NS
+
+if TYPE_CHECKING:
+    from rag_common.registry.database import Connection
+
+_LOCK_DOCUMENT = """
+    SELECT id FROM documents WHERE collection_id = $1 AND source_uri = $2 AND state = 'active'
+    FOR NO KEY UPDATE
+"""
+# A statement of its own: one that waits for a lock would join the new document to old generations.
+_SELECT_DOCUMENT = """
+    SELECT d.*, g.state AS generation_state, g.content_sha256, g.fingerprint, g.upload_id,
+           g.order_ns AS generation_order_ns, g.order_seq AS generation_order_seq,
+           (SELECT pipeline_fingerprint FROM installation) AS pipeline
+    FROM documents d
+    LEFT JOIN generations g ON g.document_id = d.id AND g.generation = d.latest_generation
+    WHERE d.id = $1
+"""
+
+_PREVIOUS = ("latest_generation", "title", "metadata", "acl", "order_ns", "order_seq")
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """Bytes in the object store under ``upload_id``, offered as a document."""
+
+    content: NewContent
+    upload_id: str
+
+
+async def accept(connection: "Connection", tenant: str, upload: Upload, order: Order | None) -> Accepted:
+    content = upload.content
+    collection_id = await connection.fetchval(
+        "SELECT id FROM collections WHERE tenant = $1 AND name = $2 AND deleted_at IS NULL",
+        tenant,
+        content.collection,
+    )
+    if collection_id is None:
+        raise UnknownCollection(content.collection)
+    document_id = await connection.fetchval(_LOCK_DOCUMENT, collection_id, content.source_uri)
+    if document_id is None:
+        buried = order and await _tombstone(connection, tenant, collection_id, content, order)
+        if buried:
+            return buried
+        await _insert_document(connection, tenant, collection_id, content)
+        document_id = await connection.fetchval(_LOCK_DOCUMENT, collection_id, content.source_uri)
+    row = await connection.fetchrow(_SELECT_DOCUMENT, document_id)
+    assert row is not None  # noqa: S101 - inserted, or a concurrent insert was waited for
+    late = order and _late(row, order)
+    if late:
+        return _answer(row, content, late, row["latest_generation"])
+    if _same_bytes(row, content):
+        return await _update(connection, row, content, order)
+    return await _next_generation(connection, row, upload, order)
+
+
+def _late(row: Record, order: Order) -> Literal["resumed", "superseded"] | None:
+    """Whether the drop was seen before, or something newer was. ``None``: it is the newest."""
+    this = (order.time_ns, order.sequence)
+    last = (row["order_ns"], row["order_seq"])
+    made = (row["generation_order_ns"], row["generation_order_seq"])
+    # the same bytes, offered again meanwhile, have moved the document's order beyond its generation's
+    if this == last or (this == made and row["generation_state"] in UNFINISHED):
+        return "resumed"
+    return "superseded" if this < last else None
+
+
+async def _tombstone(
+    connection: "Connection", tenant: str, collection_id: uuid.UUID, content: NewContent, order: Order
+) -> Accepted | None:
+    """A drop older than the document's deletion, or its collection's, must not bring it back."""
+    row = await connection.fetchrow(
+        """
+        SELECT d.id, d.tenant, d.state, d.latest_generation
+        FROM documents d JOIN collections c ON c.id = d.collection_id
+        WHERE c.tenant = $1 AND c.name = $2 AND d.source_uri = $3
+          AND ((d.state <> 'active' AND (d.order_ns, d.order_seq) >= ($4, $5))
+            OR (c.deleted_at IS NOT NULL AND c.id <> $6
+                AND extract(epoch FROM c.deleted_at) * 1000000000 >= $4))
+        LIMIT 1
+        """,
+        tenant,
+        content.collection,
+        content.source_uri,
+        order.time_ns,
+        order.sequence,
+        collection_id,
+    )
+    if row is None:
+        return None
+    return _answer(row, content, "superseded", row["latest_generation"], state="deleted")
+
+
+async def _insert_document(
+    connection: "Connection", tenant: str, collection_id: uuid.UUID, content: NewContent
+) -> None:
+    await connection.execute(
+        """
+        INSERT INTO documents (id, tenant, collection_id, source_uri, title, metadata, acl)
+        VALUES ($1, $2, $3, $4, $5, $6, $7)
+        ON CONFLICT (collection_id, source_uri) WHERE state = 'active' DO NOTHING
+        """,
+        uuid.uuid4(),
+        tenant,
+        collection_id,
+        content.source_uri,
+        content.title or content.file_name or content.source_uri,
+        content.metadata or {},
+        list(content.acl or (EVERYONE,)),
+    )
+
+
+def _same_bytes(row: Record, content: NewContent) -> bool:
+    """The same bytes under the same pipeline; a failed generation is always tried again."""
+    return (
+        row["generation_state"] in (*UNFINISHED, "live")
+        and row["content_sha256"] == content.sha256
+        and (row["fingerprint"] is None or row["fingerprint"] == row["pipeline"])
+    )
+
+
+def _changes(row: Record, content: NewContent) -> dict[str, Any]:
+    offered = {
+        "title": content.title,
+        "metadata": content.metadata,
+        "acl": list(content.acl) if content.acl is not None else None,
+    }
+    return {name: value for name, value in offered.items() if value is not None and value != row[name]}
+
+
+async def _write_document(
+    connection: "Connection", row: Record, changes: dict[str, Any], generation: int, order: Order | None
+) -> bool:
+    """Apply the changes and the order; whether the index must follow."""
+    values = {name: changes.get(name, row[name]) for name in ("title", "metadata", "acl")}
+    reindex = "acl" in changes or "metadata" in changes
+    # NOW_NS is a constant of this package
+    await connection.execute(
+        f"""
+        UPDATE documents
+        SET title = $2, metadata = $3, acl = $4, acl_version = acl_version + $5, latest_generation = $6,
+            order_ns = coalesce($7, greatest({NOW_NS}, order_ns + 1)), order_seq = coalesce($8, 0),
+            updated_at = clock_timestamp()
+        WHERE id = $1
+        """,  # noqa: S608
+        row["id"],
+        values["title"],
+        values["metadata"],
+        values["acl"],
+        int(reindex),
+        generation,
+        order.time_ns if order else None,
+        order.sequence if order else None,
+    )
+    return reindex
+
+
+async def _update(
+    connection: "Connection", row: Record, content: NewContent, order: Order | None
+) -> Accepted:
+    changes = _changes(row, content)
+    reindex = await _write_document(connection, row, changes, row["latest_generation"], order)
+    outcome = "updated" if changes else "unchanged"
+    return _answer(row, content, outcome, row["latest_generation"], reindex=reindex)
+
+
+async def _next_generation(
+    connection: "Connection", row: Record, upload: Upload, order: Order | None
+) -> Accepted:
+    content = upload.content
+    generation = await connection.fetchval(
+        "SELECT coalesce(max(generation), 0) + 1 FROM generations WHERE document_id = $1", row["id"]
+    )
+    changes = _changes(row, content)
+    reindex = await _write_document(connection, row, changes, generation, order)
+    previous = {name: row[name] for name in _PREVIOUS} | {
+        "accepted_title": changes.get("title", row["title"]),
+        "accepted_acl_version": row["acl_version"] + int(reindex),
+    }
+    await connection.execute(
+        """
+        WITH written AS (SELECT order_ns, order_seq FROM documents WHERE id = $1),
+        added AS (
+            INSERT INTO generations (document_id, generation, state, lane, content_sha256, size,
+                media_type, file_name, upload_id, order_ns, order_seq, previous)
+            SELECT $1, $2, 'accepted', $3, $4, $5, $6, $7, $8, order_ns, order_seq, $9 FROM written
+        )
+        INSERT INTO transitions (document_id, generation, to_state) VALUES ($1, $2, 'accepted')
+        """,
+        row["id"],
+        generation,
+        content.lane,
+        content.sha256,
+        content.size,
+        content.media_type,
+        content.file_name,
+        upload.upload_id,
+        previous,
+    )
+    return _answer(
+        row, content, "accepted", generation, state="accepted", upload_id=upload.upload_id, reindex=reindex
+    )
+
+
+def _answer(
+    row: Record,
+    content: NewContent,
+    outcome: Any,
+    generation: int,
+    *,
+    state: Any = None,
+    upload_id: str | None = None,
+    reindex: bool = False,
+) -> Accepted:
+    return Accepted(
+        outcome=outcome,
+        document=DocumentRef(tenant=row["tenant"], document_id=str(row["id"]), generation=max(generation, 1)),
+        state=state or row["generation_state"],
+        collection=content.collection,
+        source_uri=content.source_uri,
+        upload_id=upload_id or row.get("upload_id"),
+        reindex=reindex,
+    )
