@@ -82,12 +82,19 @@ class ObjectContents:
 
     @contextmanager
     def _file(self) -> Iterator[tuple[Path, BinaryIO]]:
-        descriptor, name = tempfile.mkstemp(prefix="rag-ingest-", dir=self._directory)
+        """:raises TransientError: the system has no room or no file left, here or within the block."""
         try:
-            with open(descriptor, "wb") as file:
-                yield Path(name), file
-        finally:
-            Path(name).unlink(missing_ok=True)
+            descriptor, name = tempfile.mkstemp(prefix="upload-", dir=self._directory)
+            try:
+                with open(descriptor, "wb") as file:
+                    yield Path(name), file
+            finally:
+                Path(name).unlink(missing_ok=True)
+        except OSError as error:
+            # Never the document's fault: its bytes are only written and read back.
+            raise TransientError(
+                f"the files of running jobs: {error.strerror or type(error).__name__}", code="no_work_file"
+            ) from error
 
 
 async def _blocks(path: Path) -> AsyncIterator[bytes]:
