@@ -19,7 +19,8 @@ from rag_ingest.adapters.contents import ObjectContents
 from rag_ingest.adapters.parser import FileParser
 from rag_ingest.adapters.registry import IngestRegistry
 from rag_ingest.adapters.splitter import WordSplitter
-from rag_ingest.adapters.worker_pool import Limits, WorkerPool
+from rag_ingest.adapters.worker_pool import WorkerPool
+from rag_ingest.adapters.worker_process import Limits
 from rag_ingest.domain.fingerprint import pipeline_fingerprint
 from rag_ingest.domain.ingest import Ingest, Pipeline
 from rag_ingest.handlers import ingest_handler
@@ -107,6 +108,7 @@ class _Service:
             memory_bytes=settings.parser_memory_bytes,
             cpu_seconds=settings.parser_cpu_seconds,
             wall_seconds=settings.parser_wall_seconds,
+            max_characters=settings.max_document_characters,
         )
         return WorkerPool(settings.parser_processes, limits=limits, idle_seconds=settings.parser_idle_seconds)
 

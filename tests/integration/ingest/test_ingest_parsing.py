@@ -11,13 +11,21 @@ import psutil
 import pytest
 from ingest_files import archive, bomb_docx, handbook_docx, pdf, saved, unpacked
 
-from rag_common.errors import BadDocument
+from rag_common.errors import BadDocument, TransientError
 from rag_ingest.adapters.parser import FileParser
 from rag_ingest.adapters.splitter import WordSplitter
-from rag_ingest.adapters.worker_pool import Limits, WorkerPool
+from rag_ingest.adapters.worker_pool import WorkerPool
+from rag_ingest.adapters.worker_process import Limits
 from rag_ingest.domain.documents import ParsedDocument, Source
 from rag_ingest.domain.splitting import split_document
 
+STARVED = """
+import os, sys
+import rag_ingest.adapters.worker as worker
+os.environ["TMPDIR"] = sys.argv.pop(1)
+worker.MAX_FILE_BYTES = 1000
+worker.main()
+"""
 HOSTILE = (sys.executable, str(Path(__file__).with_name("hostile_worker.py")))
 
 
@@ -157,15 +165,22 @@ async def test_a_pdf_that_anybody_may_read_needs_no_password(reader: Reader) -> 
     assert parsed.text == "Printing is not allowed."
 
 
-async def test_a_bomb_is_stopped_by_its_memory_limit(reader: Reader) -> None:
-    error = await reader.refusal(bomb_docx(1100), "bomb.docx")
-    assert error.code == "parse_memory"
+async def test_a_bomb_is_not_unpacked(reader: Reader) -> None:
+    error = await reader.refusal(bomb_docx(300), "bomb.docx")
+    assert error.code == "too_much_text"
     assert (await reader.read(handbook_docx(), "fine.docx")).headings
+
+
+async def test_many_small_parts_make_a_bomb_as_well(reader: Reader) -> None:
+    parts = {f"word/{number}.xml": bytes(64 * 1024**2) for number in range(5)}
+    error = await reader.refusal(archive({"word/document.xml": b"<w:document/>"} | parts), "bomb.docx")
+    assert error.code == "too_much_text"
 
 
 @pytest.fixture
 async def hostile(tmp_path: Path) -> AsyncIterator[Reader]:
-    pool = WorkerPool(limits=Limits(cpu_seconds=1, wall_seconds=2), command=HOSTILE)
+    limits = Limits(cpu_seconds=1, wall_seconds=2, max_characters=1000)
+    pool = WorkerPool(limits=limits, command=HOSTILE)
     yield Reader(pool, tmp_path)
     await pool.close()
 
@@ -179,6 +194,9 @@ async def hostile(tmp_path: Path) -> AsyncIterator[Reader]:
         ("sleep", "parse_timeout"),
         ("crash", "parser_crashed"),
         ("refuse", "damaged_file"),
+        ("write", "parser_crashed"),
+        ("write a book", "too_much_text"),
+        ("lie", "too_much_text"),
     ],
 )
 async def test_a_hostile_file_takes_down_its_process_and_nothing_else(
@@ -186,6 +204,35 @@ async def test_a_hostile_file_takes_down_its_process_and_nothing_else(
 ) -> None:
     assert (await hostile.refusal(f"<html>{order}".encode(), "bad.html")).code == code
     assert (await hostile.read(b"<html>next", "good.html")).text.startswith("next by")
+
+
+async def test_a_shortage_of_the_system_is_not_the_files_fault(hostile: Reader) -> None:
+    with pytest.raises(TransientError, match="No space left"):
+        await hostile.read(b"<html>shortage", "good.html")
+    assert (await hostile.read(b"<html>next", "good.html")).text.startswith("next by")
+
+
+async def test_no_room_for_the_pdf_library_is_not_the_files_fault(tmp_path: Path) -> None:
+    pool = WorkerPool(command=(sys.executable, "-c", STARVED, str(tmp_path)))
+    with pytest.raises(TransientError, match="bundled"):
+        await Reader(pool, tmp_path).read(pdf([["Words."]]), "good.pdf")
+    await pool.close()
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        (("/nowhere/python",), "No such file"),
+        ((sys.executable, "-c", "raise SystemExit('no room for a library')"), "no room for a library"),
+    ],
+)
+async def test_a_process_that_cannot_be_started_is_not_the_files_fault(
+    tmp_path: Path, command: tuple[str, ...], reason: str
+) -> None:
+    pool = WorkerPool(command=command)
+    with pytest.raises(TransientError, match=reason):
+        await Reader(pool, tmp_path).read(b"<html>good", "good.html")
+    await pool.close()
 
 
 async def test_a_crash_tells_what_the_process_said_last(hostile: Reader) -> None:

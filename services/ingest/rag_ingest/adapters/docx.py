@@ -5,6 +5,7 @@ That release drops every character reference (``R&amp;D`` becomes ``RD``) and ev
 by characters that it keeps; ``restore_characters`` turns the private ones back afterwards.
 """
 
+import errno
 import re
 import zipfile
 import zlib
@@ -14,6 +15,8 @@ from typing import BinaryIO
 from rag_common.errors import BadDocument
 from rag_ingest.domain.formats import unsupported
 
+MAX_UNPACKED = 256 * 1024**2
+"""Bytes of XML in one file: the text of 20 books, or an archive that was made to burst."""
 _PRIVATE = {"&": "\U0010fdd0", "<": "\U0010fdd1", ">": "\U0010fdd2"}
 """Stand-ins from the last private use plane, which no document is expected to use."""
 _RESTORE = str.maketrans({private: character for character, private in _PRIVATE.items()})
@@ -36,29 +39,53 @@ _OTHER_ARCHIVES = (
 def write_readable_copy(path: Path, target: BinaryIO) -> None:
     """Copy a DOCX so that its text survives the reading.
 
-    :raises BadDocument: ``damaged_file``, or ``unsupported_format`` for another kind of archive.
+    :raises BadDocument: ``damaged_file``, ``password_protected``, ``too_much_text``, or
+        ``unsupported_format`` for another kind of archive.
+    :raises OSError: the system does not let it be opened.
     """
     try:
         with zipfile.ZipFile(path) as source, zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as copy:
             names = source.namelist()
             if not any(name.startswith("word/document") for name in names):
                 raise unsupported(_kind_of_archive(names))
-            for name in dict.fromkeys(names):
-                # Pictures and embedded files hold no text that is read here.
-                if name.endswith((".xml", ".rels")):
-                    content = source.read(name)
-                    copy.writestr(name, _mend(content) if _PARTS.fullmatch(name) else content)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, OSError) as error:
-        raise BadDocument(
-            "The DOCX is damaged or incomplete and cannot be opened. Check that it opens and send it again.",
-            code="damaged_file",
-        ) from error
+            # Pictures and embedded files hold no text that is read here.
+            parts = [
+                source.getinfo(name) for name in dict.fromkeys(names) if name.endswith((".xml", ".rels"))
+            ]
+            # zipfile yields no more bytes of a part than it declares.
+            if sum(part.file_size for part in parts) > MAX_UNPACKED:
+                raise _too_large()
+            for part in parts:
+                content = source.read(part)
+                copy.writestr(part.filename, _mend(content) if _PARTS.fullmatch(part.filename) else content)
+    except OSError as error:
+        # A directory that points outside the file; whatever else fails is not the file's fault.
+        if error.errno != errno.EINVAL:
+            raise
+        raise _damaged() from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
+        raise _damaged() from error
     except RuntimeError as error:
         # zipfile has no narrower error for an encrypted member.
         raise BadDocument(
             "The archive is protected by a password. Remove the password and send it again.",
             code="password_protected",
         ) from error
+
+
+def _damaged() -> BadDocument:
+    return BadDocument(
+        "The DOCX is damaged or incomplete and cannot be opened. Check that it opens and send it again.",
+        code="damaged_file",
+    )
+
+
+def _too_large() -> BadDocument:
+    return BadDocument(
+        f"The DOCX holds more than {MAX_UNPACKED // 1024**2} MiB when it is unpacked."
+        " Split it into several files.",
+        code="too_much_text",
+    )
 
 
 def restore_characters(text: str) -> str:

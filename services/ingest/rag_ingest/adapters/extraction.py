@@ -1,8 +1,8 @@
 """HTML, PDF and DOCX by ``kreuzberg``; runs only inside the worker process."""
 
 import html
+import io
 import re
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,8 @@ _HTML_OPTIONS: dict[str, Any] = {
     # Pages of some frameworks are one single form.
     "preprocessing": {"enabled": True, "remove_navigation": True, "remove_forms": False},
 }
+_NO_LIBRARY = "Failed to extract bundled Pdfium"
+"""What it says when the disk has no room for the library that it unpacks to read the first PDF."""
 _TITLE = re.compile(r"<title\b[^>]*>(.*?)</title\s*>", re.IGNORECASE | re.DOTALL)
 # kreuzberg puts these in front of the text as if they were a section of it.
 _HEAD_ONLY = re.compile(r"<(?:meta|base|link)\b[^>]*>", re.IGNORECASE)
@@ -41,11 +43,14 @@ def extract(path: str, kind: str) -> Extracted:
     """Read a file of a format of :mod:`rag_ingest.domain.formats`.
 
     :raises BadDocument: it cannot be read; the code says why.
+    :raises OSError: the system is short of something.
     """
     readers = {"html": _html, "pdf": _pdf, "docx": _docx}
     try:
         return readers[kind](Path(path))
     except KreuzbergError as error:
+        if _NO_LIBRARY in str(error):
+            raise OSError(str(error)) from error
         raise _refusal(str(error), kind) from error
 
 
@@ -106,12 +111,12 @@ def _html(path: Path) -> Extracted:
 
 
 def _docx(path: Path) -> Extracted:
-    with tempfile.TemporaryFile() as copy:
-        write_readable_copy(path, copy)
-        copy.seek(0)
-        result = extract_bytes_sync(
-            copy.read(), MEDIA_TYPES["docx"], _config(include_document_structure=True, output_format="plain")
-        )
+    copy = io.BytesIO()
+    write_readable_copy(path, copy)
+    result = extract_bytes_sync(
+        copy.getvalue(), MEDIA_TYPES["docx"], _config(include_document_structure=True, output_format="plain")
+    )
+    del copy
     parts: list[str] = []
     headings: list[tuple[int, int, int, str]] = []
     position = 0

@@ -1,10 +1,12 @@
 """A process that reads files for somebody else, so that a hostile file kills it and nothing else.
 
-One JSON request per line on standard input; each answer is its length as eight bytes, then JSON.
+One JSON request per line on standard input; each answer is its length as eight bytes, then JSON. An
+empty answer comes first, when it is ready.
 This module and what it imports stay free of everything that the parser itself does not need.
 """
 
 import contextlib
+import errno
 import json
 import os
 import resource
@@ -15,10 +17,14 @@ from collections.abc import Callable
 from typing import BinaryIO, TypedDict
 
 from rag_common.errors import BadDocument
+from rag_ingest.domain.documents import too_much_text
 
 LENGTH = struct.Struct(">Q")
 OUT_OF_MEMORY = 77
 """Exit status of a process that noticed by itself that its memory was at an end."""
+
+MAX_FILE_BYTES = 64 * 1024**2
+"""Bytes that it may write to one file; kreuzberg unpacks a library of 8 MB, and nothing else."""
 
 
 class Request(TypedDict):
@@ -28,6 +34,7 @@ class Request(TypedDict):
     format: str
     cpu_seconds: int
     wall_seconds: int
+    max_characters: int
 
 
 class Extracted(TypedDict):
@@ -47,6 +54,12 @@ class Refused(TypedDict):
     message: str
 
 
+class Unavailable(TypedDict):
+    """The system is short of something; the file may be a good one."""
+
+    shortage: str
+
+
 Extract = Callable[[str, str], Extracted]
 """Reads the file at a path in a format; raises :class:`BadDocument`."""
 
@@ -58,11 +71,15 @@ def serve(extract: Extract, memory_bytes: int) -> None:
     os.dup2(2, 1)
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (MAX_FILE_BYTES, MAX_FILE_BYTES))
+    _send(answers, b"")
     for line in sys.stdin.buffer:
         request: Request = json.loads(line)
         _limit_time(request)
         try:
-            _send(answers, _answer(extract, request))
+            # Unescaped: a character takes at most six bytes, most take one or two.
+            answer = json.dumps(_answer(extract, request), ensure_ascii=False)
+            _send(answers, answer.encode(errors="replace"))
         except MemoryError:
             os._exit(OUT_OF_MEMORY)
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -75,15 +92,22 @@ def _limit_time(request: Request) -> None:
     signal.setitimer(signal.ITIMER_REAL, request["wall_seconds"])
 
 
-def _answer(extract: Extract, request: Request) -> Extracted | Refused:
+def _answer(extract: Extract, request: Request) -> Extracted | Refused | Unavailable:
     try:
-        return extract(request["path"], request["format"])
+        found = extract(request["path"], request["format"])
+        if len(found["text"]) > request["max_characters"]:
+            raise too_much_text(request["max_characters"])
     except BadDocument as error:
         return Refused(code=error.code, message=error.message)
+    except OSError as error:
+        # The limit on written files is ours: a file that reaches it is to blame.
+        if error.errno == errno.EFBIG:
+            raise
+        return Unavailable(shortage=str(error))
+    return found
 
 
-def _send(stream: BinaryIO, answer: Extracted | Refused) -> None:
-    body = json.dumps(answer).encode()
+def _send(stream: BinaryIO, body: bytes) -> None:
     stream.write(LENGTH.pack(len(body)))
     stream.write(body)
     stream.flush()
