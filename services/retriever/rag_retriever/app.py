@@ -1,12 +1,10 @@
 """Wires the retriever together: the only place that knows every part."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
-from typing import TypeVar
 
-import structlog
 from qdrant_client import AsyncQdrantClient
 from starlette.applications import Starlette
 
@@ -21,7 +19,7 @@ from rag_common.contracts import (
 from rag_common.errors import TransientError
 from rag_common.objects import ObjectStore
 from rag_common.registry import Registry
-from rag_common.service import make_service, serve
+from rag_common.service import make_service, serve, when_available
 from rag_common.topology import Topology
 from rag_retriever.adapters.edge import EdgeIndex
 from rag_retriever.adapters.embedder import MAX_TEXTS, NatsEncoder
@@ -46,12 +44,7 @@ from rag_retriever.settings import RetrieverSettings
 CONSUMERS = ("retriever-upsert", "retriever-update", "retriever-delete", "retriever-query")
 EDGE_BATCH = 8
 """Searches per call of Edge, which holds the GIL for 6 ms (one scope) to 20 ms (eight scopes) then."""
-START_TRIES = 30
 SERVER_BATCH, SERVER_IN_FLIGHT = 16, 4
-
-T = TypeVar("T")
-
-_log = structlog.get_logger(__name__)
 
 
 class _Retriever:
@@ -68,11 +61,11 @@ class _Retriever:
     async def lifespan(self) -> AsyncIterator[None]:
         """Open registry and index, check that they belong together, subscribe the handlers."""
         async with AsyncExitStack() as stack:
-            registry = await _when_available(partial(_connect, self._settings))
+            registry = await when_available(partial(_connect, self._settings))
             stack.push_async_callback(registry.close)
-            index = await _when_available(partial(_open_index, self._settings))
+            index = await when_available(partial(_open_index, self._settings))
             stack.push_async_callback(index.close)
-            await _when_available(partial(_claim, registry, index))
+            await when_available(partial(_claim, registry, index))
             self._subscribe(registry, index)
             self._registry, self._index = registry, index
             report = asyncio.create_task(PointsReport(index, self._broker.metrics).run())
@@ -101,7 +94,7 @@ class _Retriever:
         spaces = RememberedSpaces(registry.spaces)
         sparse = Bm25Encoder()
         objects = ObjectStore(broker.jetstream, topology.bucket("documents"))
-        encoder = NatsEncoder(partial(_request, broker, topology), settings.encode_timeout)
+        encoder = NatsEncoder(partial(broker.ask, topology.subject(EmbedQuery)), settings.encode_timeout)
         search = Search(
             spaces=spaces,
             collections=registry.collections,
@@ -125,17 +118,6 @@ class _Retriever:
             query_handler(search, publisher.reply, metrics),
             max_workers=settings.query_workers,
         )
-
-
-async def _when_available(step: Callable[[], Awaitable[T]]) -> T:
-    """Services are started in any order: a dependency has :data:`START_TRIES` seconds to come up."""
-    for _ in range(START_TRIES - 1):
-        try:
-            return await step()
-        except TransientError as error:
-            _log.warning("start_held", code=error.code, reason=error.message)
-        await asyncio.sleep(1)
-    return await step()
 
 
 async def _connect(settings: RetrieverSettings) -> Registry:
@@ -163,11 +145,6 @@ def _proposer(settings: RetrieverSettings, index: VectorIndex) -> Coalescer[Sear
     if settings.index == "edge":
         return Coalescer(index.query_batch, max_batch=EDGE_BATCH)
     return Coalescer(index.query_batch, max_batch=SERVER_BATCH, in_flight=SERVER_IN_FLIGHT)
-
-
-async def _request(broker: Broker, topology: Topology, body: bytes, seconds: float) -> bytes:
-    reply = await broker.request(body, topology.subject(EmbedQuery), timeout=seconds)
-    return reply.raw_message.data
 
 
 def create_app(settings: RetrieverSettings) -> Starlette:

@@ -83,6 +83,17 @@ class Broker(NatsBroker):
             raise TransientError("not connected to NATS yet")
         await self._connection.publish(subject, body)
 
+    async def ask(self, subject: str, body: bytes, seconds: float) -> bytes:
+        """The answer to a request, past the middlewares like :meth:`send`.
+
+        :raises TransientError: not connected yet.
+        :raises nats.errors.TimeoutError: no answer came.
+        :raises nats.errors.Error: nobody listens, or the connection is closed.
+        """
+        if self._connection is None:
+            raise TransientError("not connected to NATS yet")
+        return (await self._connection.request(subject, body, timeout=seconds)).data
+
     async def _connect(self) -> Client:
         connection = ServiceClient()
         options = {

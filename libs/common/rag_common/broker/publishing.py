@@ -8,7 +8,6 @@ from typing import Protocol
 import nats.errors
 import nats.js.errors
 import structlog
-from faststream.exceptions import IncorrectState
 from nats.js.api import Header, PubAck
 
 from rag_common.broker.connection import Broker
@@ -90,10 +89,10 @@ class Publisher:
         """
         body = _encoded(message)
         try:
-            await self._broker.publish(body, reply_to)
+            await self._broker.send(reply_to, body)
         except nats.errors.MaxPayloadError as error:
             raise MessageTooLarge("the message is above the server's max_payload") from error
-        except (nats.errors.Error, IncorrectState) as error:
+        except nats.errors.Error as error:
             raise TransientError(f"NATS is unavailable: {error}") from error
 
     async def _hold(self, store: _Store, *, may_repeat: bool) -> None:

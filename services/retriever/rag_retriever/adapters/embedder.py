@@ -5,10 +5,10 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import nats.errors
 import numpy as np
-from faststream.exceptions import IncorrectState
 from pydantic import ValidationError
 
 from rag_common.contracts import EmbedQuery, QueryVectors
+from rag_common.errors import TransientError
 from rag_retriever.domain.index import Vector
 from rag_retriever.domain.ports import EncoderUnavailable
 
@@ -55,7 +55,7 @@ class NatsEncoder:
                 failure = EncoderUnavailable(f"the embedder has not answered within {self._timeout:g} s")
             except nats.errors.NoRespondersError:
                 failure = EncoderUnavailable("no embedder is running")
-            except (nats.errors.Error, IncorrectState) as error:
+            except (nats.errors.Error, TransientError) as error:
                 failure = EncoderUnavailable(f"NATS is unavailable: {error}")
         raise failure
 
