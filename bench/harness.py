@@ -108,7 +108,10 @@ class Bench:
         return {process.name: _core_seconds(process.pid) for process in self.stack.processes}
 
     def rss(self) -> dict[str, int]:
-        """Resident bytes of every process of the stack with its children, by name."""
+        """Resident bytes of every process of the stack with its children, by name.
+
+        The supervisor is this benchmark itself; ``ragp status`` counts its own 50 MB.
+        """
         return {
             process.name: sum(member.memory_info().rss for member in _tree(process.pid))
             for process in self.stack.processes

@@ -100,13 +100,13 @@ async def _live(stack: Stack) -> int | None:
             await connection.close()
 
 
-async def _wait_live(stack: Stack, count: int, seconds: float) -> None:
+async def _wait_live(stack: Stack, count: int, seconds: float) -> int:
     deadline = time.monotonic() + seconds
     live: int | None = None
     while time.monotonic() < deadline:
         live = await _live(stack)
         if live is not None and live >= count:
-            return
+            return live
         await asyncio.sleep(0.2)
     raise AssertionError(f"{live} documents are live after {seconds} s; {count} expected")
 
@@ -154,7 +154,8 @@ async def test_no_document_is_lost_or_doubled_when_every_process_is_killed(tmp_p
             assert created.status_code == 201, created.text
         feeding = asyncio.create_task(_feed(stack))
         for position, victim in enumerate(VICTIMS):
-            await _wait_live(stack, 1 + position * DOCUMENTS // 10, seconds=90)
+            live = await _wait_live(stack, 1 + position * DOCUMENTS // 10, seconds=90)
+            assert live < DOCUMENTS, f"nothing was left to lose when {victim} was killed"
             stack.process(victim).kill()
         await asyncio.wait_for(feeding, 120)
         await _wait_live(stack, DOCUMENTS, seconds=180)
