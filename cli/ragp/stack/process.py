@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -23,6 +24,7 @@ HEALTHY_SECONDS = 30.0
 """A process that has run this long is restarted at once, as at the first time."""
 _ATTEMPTS_TO_START = 4
 _POLL_SECONDS = 0.05
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -147,8 +149,8 @@ class SupervisedProcess:
         """Ask, wait up to ``stop_seconds``, then kill. Leaves no process of its group."""
         if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            # Whatever it has ended with: the child is still to be stopped.
+            await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
         child = self._child
         if child is not None and child.returncode is None:
@@ -166,7 +168,11 @@ class SupervisedProcess:
     async def _supervise(self) -> None:
         while True:
             started = time.monotonic()
-            await self._run_once()
+            try:
+                await self._run_once()
+            except Exception:  # noqa: BLE001 - told, and counted as a failed start
+                _log.exception("%s could not be started or watched", self.name)
+                await self._end_child()
             if time.monotonic() - started >= HEALTHY_SECONDS:
                 self._failures = 0
             self._failures += 1
@@ -193,12 +199,25 @@ class SupervisedProcess:
         # What it has started must not outlive it: a second start would meet it.
         kill_session(child.pid, signal.SIGKILL)
 
+    async def _end_child(self) -> None:
+        if self._child is not None and self._child.returncode is None:
+            kill_session(self._child.pid, signal.SIGKILL)
+            await self._child.wait()
+
     async def _watch_readiness(self) -> None:
-        while not (await self.spec.ready() and await self._restored()):  # noqa: ASYNC110 - another process
+        while not await self._is_ready():  # noqa: ASYNC110 - another process
             await asyncio.sleep(_POLL_SECONDS)
         self._was_ready = True
         self._ready.set()
         self._become("ready")
+
+    async def _is_ready(self) -> bool:
+        try:
+            return await self.spec.ready() and await self._restored()
+        except OSError as error:
+            _log.warning("%s could not be asked whether it is ready: %s", self.name, error)
+            await asyncio.sleep(FIRST_DELAY)
+            return False
 
     async def _restored(self) -> bool:
         if not self._was_ready or self.spec.after_restart is None:
@@ -212,7 +231,11 @@ class SupervisedProcess:
 
     def _become(self, state: ProcessState) -> None:
         self.state = state
-        self._changed(self)
+        try:
+            self._changed(self)
+        except OSError as error:
+            # A full disk, say. It can be told at the next change; supervision goes on.
+            _log.warning("the state %s of %s could not be told: %s", state, self.name, error)
 
 
 def backoff(failures: int) -> float:

@@ -3,9 +3,10 @@
 import asyncio
 import contextlib
 import fcntl
+import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -34,6 +35,7 @@ from ragp.stack.steps import run_command, together
 
 DEFAULT_PORT = 8080
 _HOUSEKEEPING_SECONDS = 2.0
+_log = logging.getLogger(__name__)
 
 Listener = Callable[[SupervisedProcess], None]
 
@@ -134,11 +136,14 @@ class Stack:
             state.save(self.directory)
             await self._start_stores()
             await self._start_services(services)
+            self._ready = True
+            self._write_record()
+        except OSError as error:
+            await self.stop()
+            raise StackError(f"the stack cannot start: {error}", cure="ragp doctor") from error
         except BaseException:
             await self.stop()
             raise
-        self._ready = True
-        self._write_record()
 
     async def stop(self) -> None:
         """Drain and stop in reverse order; leaves no process behind."""
@@ -150,12 +155,14 @@ class Stack:
         entrance = [process for process in self._processes.values() if process.name == "gateway"]
         others = [process for process in self._processes.values() if process not in (*stores, *entrance)]
         # The entrance first: what comes after it can then finish what it has.
-        for group in (entrance, others, stores):
-            await asyncio.gather(*(process.stop() for process in group))
-        self._processes.clear()
-        if self._postgres is not None:
-            self._postgres.close()
-        self._release_lock()
+        try:
+            for group in (entrance, others, stores):
+                await _stop_all(group)
+        finally:
+            self._processes.clear()
+            if self._postgres is not None:
+                self._postgres.close()
+            self._release_lock()
 
     async def _start_stores(self) -> None:
         nats, postgres = self._running_nats, self._postgres
@@ -217,7 +224,7 @@ class Stack:
 
     def _release_lock(self) -> None:
         if self._lock is not None:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):
                 os.unlink(self.directory.run_file)
             self._lock.close()
             self._lock = None
@@ -239,3 +246,11 @@ class Stack:
             processes=tuple(process.record() for process in self._processes.values()),
         )
         write_private(self.directory.run_file, record.model_dump_json(indent=2))
+
+
+async def _stop_all(processes: Sequence[SupervisedProcess]) -> None:
+    """One that cannot be stopped does not keep the others running."""
+    ends = await asyncio.gather(*(process.stop() for process in processes), return_exceptions=True)
+    for process, end in zip(processes, ends, strict=True):
+        if end is not None:
+            _log.error("%s could not be stopped", process.name, exc_info=end)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -125,6 +126,40 @@ async def test_what_a_crash_cost_is_restored_before_it_is_ready_again(
     process.kill()
     await process.wait_ready(20)
     assert calls == ["restore", "restore"]
+
+
+async def test_a_listener_without_disk_space_does_not_end_supervision(tmp_path: Path) -> None:
+    up = tmp_path / "up"
+
+    async def ready() -> bool:
+        return up.exists()
+
+    def no_space(_: SupervisedProcess) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    command = (sys.executable, "-c", SERVER, str(up))
+    process = SupervisedProcess(ProcessSpec("server", command, ready, tmp_path / "log"), no_space)
+    await process.start()
+    up.unlink()
+    process.kill()
+    await process.wait_ready(20)
+    pid = process.pid
+    await process.stop()
+    assert process.restarts == 1
+    assert not psutil.pid_exists(pid)
+
+
+async def test_what_cannot_be_prepared_is_tried_again(supervise: Callable[..., SupervisedProcess]) -> None:
+    attempts: list[int] = []
+
+    def prepare() -> None:
+        attempts.append(1)
+        if len(attempts) == 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    process = supervise(SERVER, before_start=prepare)
+    await process.start()
+    assert (process.restarts, process.state) == (1, "ready")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells children about their parent's death")
