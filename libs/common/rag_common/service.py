@@ -6,6 +6,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import FrameType
+from typing import TypeVar
 
 import nats.errors
 import structlog
@@ -29,7 +30,12 @@ Lifespan = Callable[[], AbstractAsyncContextManager[None]]
 
 START_RETRY = 2.0
 """Seconds between two looks for NATS and its streams, when they were not there at the start."""
+START_TRIES = 30
+START_PAUSE = 1.0
+"""Seconds between two tries of a step of the start."""
 CHECK_TIMEOUT = 5.0
+
+T = TypeVar("T")
 
 _log = structlog.get_logger(__name__)
 
@@ -92,6 +98,20 @@ def probe_routes(readiness: Readiness, broker: Broker) -> list[Route]:
     return [Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", metrics)]
 
 
+async def when_available(step: Callable[[], Awaitable[T]]) -> T:
+    """What ``step`` returns. Services are started in any order: what it needs may come up in half a minute.
+
+    :raises TransientError: after :data:`START_TRIES`.
+    """
+    for _ in range(START_TRIES - 1):
+        try:
+            return await step()
+        except TransientError as error:
+            _log.warning("start_held", code=error.code, reason=error.message)
+        await asyncio.sleep(START_PAUSE)
+    return await step()
+
+
 @asynccontextmanager
 async def running(broker: Broker, topology: Topology, consumers: Sequence[str]) -> AsyncIterator[None]:
     """Connect, verify and start the broker in the background; drain it at the end.
@@ -111,6 +131,15 @@ async def running(broker: Broker, topology: Topology, consumers: Sequence[str]) 
 
 
 async def _start(broker: Broker, topology: Topology, consumers: Sequence[str]) -> None:
+    """Whatever stands in the way for good ends the process: half a service would look like a whole one."""
+    try:
+        await _start_when_possible(broker, topology, consumers)
+    except Exception:  # noqa: BLE001 - logged with its stack; the supervisor starts the process anew
+        _log.critical("start_failed", exc_info=True)
+        signal.raise_signal(signal.SIGTERM)
+
+
+async def _start_when_possible(broker: Broker, topology: Topology, consumers: Sequence[str]) -> None:
     while True:
         try:
             await broker.connect()

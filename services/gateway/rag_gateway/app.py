@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 
-import structlog
 from fastapi import FastAPI
 from nats.js import JetStreamContext
 
@@ -15,7 +14,7 @@ from rag_common.contracts import DeadLetter
 from rag_common.errors import TransientError
 from rag_common.objects import ObjectStore
 from rag_common.registry import Registry
-from rag_common.service import Readiness, probe_routes, running, serve
+from rag_common.service import Readiness, probe_routes, running, serve, when_available
 from rag_common.topology import Topology
 from rag_gateway import openapi, pages, problems
 from rag_gateway.adapters.event_feed import EventFeed
@@ -38,11 +37,7 @@ from rag_gateway.routes import collections, documents, events, search, uploads
 from rag_gateway.settings import GatewaySettings
 
 CONSUMERS = ("dead-letters",)
-DATABASE_TRIES = 30
-"""Seconds that a start waits for a database which is starting as well."""
 _ROUTERS = (collections.router, uploads.router, documents.router, events.router, search.router)
-
-_log = structlog.get_logger(__name__)
 
 
 def create_app(settings: GatewaySettings, *, topology: Topology | None = None) -> FastAPI:
@@ -97,7 +92,7 @@ class _Service:
         settings, broker = self._settings, self._broker
         async with AsyncExitStack() as stack:
             key = await asyncio.to_thread(bootstrap_key, settings.api_key_file)
-            registry = self._registry = await self._connect()
+            registry = self._registry = await when_available(self._connect)
             stack.push_async_callback(registry.close)
             objects = ObjectStore(self._jetstream, self._topology.bucket("documents"))
             jobs = GatewayJobs(Publisher(broker, self._topology))
@@ -161,14 +156,7 @@ class _Service:
 
     async def _connect(self) -> Registry:
         settings = self._settings
-        url, size = settings.database_url.get_secret_value(), settings.database_pool_size
-        for _ in range(DATABASE_TRIES - 1):
-            try:
-                return await Registry.connect(url, size)
-            except TransientError as error:
-                _log.warning("registry_not_connected", reason=error.message)
-                await asyncio.sleep(error.retry_after)
-        return await Registry.connect(url, size)
+        return await Registry.connect(settings.database_url.get_secret_value(), settings.database_pool_size)
 
 
 if __name__ == "__main__":

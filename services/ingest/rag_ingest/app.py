@@ -1,6 +1,5 @@
 """The ingest service, wired together: ``python -m rag_ingest.app``."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
@@ -13,7 +12,7 @@ from rag_common.contracts import IngestDocument, Lane
 from rag_common.errors import TransientError
 from rag_common.objects import ObjectStore
 from rag_common.registry import Registry
-from rag_common.service import make_service, serve
+from rag_common.service import make_service, serve, when_available
 from rag_common.topology import Topology
 from rag_ingest.adapters.contents import ObjectContents
 from rag_ingest.adapters.parser import FileParser
@@ -29,8 +28,6 @@ from rag_ingest.settings import IngestSettings
 LANES: tuple[Lane, ...] = get_args(Lane)
 PIPELINE_VERSION = 1
 """Raised when our own code begins to make other chunks of the same bytes."""
-DATABASE_TRIES = 30
-"""Seconds that a start waits for a database which is starting as well."""
 
 
 def fingerprint_of(settings: IngestSettings) -> str:
@@ -79,7 +76,7 @@ class _Service:
     async def lifespan(self) -> AsyncIterator[None]:
         """Open the registry and the parser pools, and subscribe both lanes."""
         async with AsyncExitStack() as stack:
-            registry = self._registry = await self._connect()
+            registry = self._registry = await when_available(self._connect)
             stack.push_async_callback(registry.close)
             fingerprint = fingerprint_of(self._settings)
             await registry.spaces.set_pipeline(fingerprint)
@@ -93,13 +90,6 @@ class _Service:
 
     async def _connect(self) -> Registry:
         settings = self._settings
-        for _ in range(DATABASE_TRIES - 1):
-            try:
-                return await Registry.connect(
-                    settings.database_url.get_secret_value(), settings.database_pool_size
-                )
-            except TransientError as error:
-                await asyncio.sleep(error.retry_after)
         return await Registry.connect(settings.database_url.get_secret_value(), settings.database_pool_size)
 
     def _pool(self) -> WorkerPool:

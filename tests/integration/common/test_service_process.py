@@ -47,14 +47,20 @@ class Service:
 
 
 @pytest.fixture
-async def service(nats_server: NatsServer, topology: Topology, tmp_path: Path) -> AsyncIterator[Service]:
+def script() -> str:
+    return "example_service.py"
+
+
+@pytest.fixture
+async def service(
+    nats_server: NatsServer, topology: Topology, tmp_path: Path, script: str
+) -> AsyncIterator[Service]:
     environment = {"RAG_NATS_URL": nats_server.url, "RAG_NAMESPACE": topology.namespace, "RAG_PORT": "0"}
-    script = Path(__file__).with_name("example_service.py")
     log = tmp_path / "log"
     with log.open("w") as errors:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            script,
+            Path(__file__).with_name(script),
             env=os.environ | environment,
             stdout=asyncio.subprocess.PIPE,
             stderr=errors,
@@ -116,3 +122,12 @@ async def test_metrics_and_logs(service: Service, provisioned: Topology, jetstre
     metrics = (await service.get("/metrics")).text
     assert 'rag_jobs_failed_total{code="bad_message",consumer="embedder-bulk"} 1.0' in metrics
     assert "process_resident_memory_bytes" in metrics
+
+
+@pytest.mark.parametrize("script", ["broken_service.py"])
+async def test_a_start_that_can_never_succeed_ends_the_process(service: Service) -> None:
+    status = await asyncio.wait_for(service.process.wait(), 20)
+    assert status != 0
+    line = next(line for line in service.lines() if line["event"] == "start_failed")
+    assert line["level"] == "critical"
+    assert "embedder-misspelt" in str(line["exception"])
