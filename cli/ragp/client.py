@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 
 import httpx
 
@@ -93,7 +94,7 @@ class GatewayClient:
         return documents[0]
 
     async def document(self, document_id: str) -> Json:
-        return await self._request("GET", f"/v1/documents/{document_id}")
+        return await self._request("GET", _document_path(document_id))
 
     async def documents(self, **filters: str | None) -> AsyncIterator[Json]:
         """Every document that passes the filters (``collection``, ``state``, ``source_uri``)."""
@@ -110,7 +111,7 @@ class GatewayClient:
         """The chunks of a document's live generation, in order."""
         params: dict[str, str] = {}
         while True:
-            page = await self._request("GET", f"/v1/documents/{document_id}/chunks", params=params)
+            page = await self._request("GET", _document_path(document_id) + "/chunks", params=params)
             for item in page["items"]:
                 yield item
             if not page.get("next_cursor"):
@@ -118,7 +119,7 @@ class GatewayClient:
             params["cursor"] = str(page["next_cursor"])
 
     async def delete(self, document_id: str) -> None:
-        await self._request("DELETE", f"/v1/documents/{document_id}")
+        await self._request("DELETE", _document_path(document_id))
 
     async def search(self, query: str, *, collections: Sequence[str], mode: str, limit: int) -> Json:
         body = {"query": query, "collections": list(collections), "mode": mode, "limit": limit}
@@ -156,6 +157,13 @@ class GatewayClient:
         # Opened anew for every attempt: a refused one has read it to some point.
         with open(file, "rb") as body:  # noqa: ASYNC230 - httpx reads it in small pieces
             return await self._http.request(method, path, files=[("files", (file.name, body))], **content)
+
+
+def _document_path(document_id: str) -> str:
+    """One segment, whatever it holds: ``..`` must not lead to another resource."""
+    if document_id in (".", ".."):
+        raise CommandError(f"{document_id!r} is not the id of a document")
+    return "/v1/documents/" + quote(document_id, safe="")
 
 
 def _retry_after(response: httpx.Response) -> float:

@@ -1,6 +1,7 @@
 """``ragp documents``: list, show and delete documents, and read their chunks."""
 
 import asyncio
+import uuid
 from typing import Annotated, Any
 
 import typer
@@ -14,7 +15,7 @@ from ragp.target import Gateway, find_gateway
 
 app = typer.Typer(help="The documents that the platform holds.", no_args_is_help=True)
 
-DocumentId = Annotated[str, typer.Argument(help="Id of the document.")]
+DocumentId = Annotated[uuid.UUID, typer.Argument(help="Id of the document.")]
 Collection = Annotated[str | None, typer.Option("--collection", "-c", help="Only of this collection.")]
 State = Annotated[str | None, typer.Option("--state", help="Only in this state, for example failed.")]
 Limit = Annotated[int, typer.Option("--limit", "-n", help="Documents at most.", min=1)]
@@ -60,7 +61,7 @@ def list_documents(
 def show(document_id: DocumentId, data_dir: DataDir = None, url: Url = None, api_key: ApiKey = None) -> None:
     """Print everything that is known of a document, its history included."""
     gateway = find_gateway(settings_from(data_dir=data_dir, url=url, api_key=api_key))
-    out.print_json(data=asyncio.run(_show(gateway, document_id)))
+    out.print_json(data=asyncio.run(_show(gateway, str(document_id))))
 
 
 @app.command("delete")
@@ -69,7 +70,7 @@ def delete(
 ) -> None:
     """Delete a document: from now on no search finds it."""
     gateway = find_gateway(settings_from(data_dir=data_dir, url=url, api_key=api_key))
-    asyncio.run(_delete(gateway, document_id))
+    asyncio.run(_delete(gateway, str(document_id)))
     out.print(f"deleted {document_id}")
 
 
@@ -83,7 +84,7 @@ def chunks(
 ) -> None:
     """Print a document's chunks: number, page, offsets, heading, text."""
     gateway = find_gateway(settings_from(data_dir=data_dir, url=url, api_key=api_key))
-    found = asyncio.run(_chunks(gateway, document_id))
+    found = asyncio.run(_chunks(gateway, str(document_id)))
     if as_json:
         out.print_json(data=found)
         return

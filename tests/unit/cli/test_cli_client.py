@@ -21,12 +21,14 @@ class FakeGateway:
         self._answers = list(answers)
         self.bodies: list[bytes] = []
         self.queries: list[dict[str, str]] = []
+        self.paths: list[bytes] = []
         route = Route("/{path:path}", self._answer, methods=["GET", "POST", "DELETE"])
         self.transport = httpx.ASGITransport(Starlette(routes=[route]))
 
     async def _answer(self, request: Request) -> Response:
         self.bodies.append(await request.body())
         self.queries.append(dict(request.query_params))
+        self.paths.append(request.scope["raw_path"])
         return self._answers.pop(0)
 
     def client(self) -> GatewayClient:
@@ -123,3 +125,15 @@ async def test_a_gateway_that_is_not_there_names_the_cure() -> None:
         with pytest.raises(CommandError, match="does not answer") as caught:
             await client.document("1")
     assert "ragp up" in str(caught.value.cure)
+
+
+async def test_an_id_cannot_lead_to_another_resource() -> None:
+    gateway = FakeGateway(Response(status_code=204), JSONResponse({"items": []}))
+    odd = "../collections/handbook?x#y"
+    async with gateway.client() as client:
+        await client.delete(odd)
+        assert [chunk async for chunk in client.chunks(odd)] == []
+        with pytest.raises(CommandError, match="not the id"):
+            await client.delete("..")
+    path = b"/v1/documents/..%2Fcollections%2Fhandbook%3Fx%23y"
+    assert gateway.paths == [path, path + b"/chunks"]
