@@ -131,7 +131,7 @@ class GatewayClient:
             if response.status_code not in _BUSY or attempt == _ATTEMPTS:
                 break
             await asyncio.sleep(min(_retry_after(response), _LONGEST_WAIT))
-        if response.is_error:
+        if not response.is_success:
             raise _error(response)
         decoded: Json = response.json() if response.content else {}
         return decoded
@@ -175,6 +175,12 @@ def _retry_after(response: httpx.Response) -> float:
 
 def _error(response: httpx.Response) -> GatewayError:
     """From a problem (RFC 9457), or from whatever a proxy in between has answered."""
+    if response.has_redirect_location:
+        # Not followed: the key is for this gateway alone.
+        return GatewayError(
+            f"the gateway at {response.url} sends us to {response.headers['Location']}",
+            status=response.status_code, code="", cure="give the address that it names with --url",
+        )  # fmt: skip
     try:
         problem = response.json()
         message, code = problem.get("detail") or problem["title"], problem.get("code", "")

@@ -137,3 +137,19 @@ async def test_an_id_cannot_lead_to_another_resource() -> None:
             await client.delete("..")
     path = b"/v1/documents/..%2Fcollections%2Fhandbook%3Fx%23y"
     assert gateway.paths == [path, path + b"/chunks"]
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+async def test_a_redirect_is_not_success(status: int) -> None:
+    gateway = FakeGateway(Response(status_code=status, headers={"Location": "https://elsewhere/v1"}))
+    async with gateway.client() as client:
+        with pytest.raises(GatewayError, match="https://elsewhere/v1") as caught:
+            await client.delete("1")
+    assert caught.value.status == status
+
+
+async def test_any_other_answer_below_400_is_not_success() -> None:
+    gateway = FakeGateway(Response(status_code=304))
+    async with gateway.client() as client:
+        with pytest.raises(GatewayError, match="304"):
+            await client.document("1")
