@@ -2,12 +2,14 @@
 
 import json
 import uuid
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from gateway_support import TENANT, Gateway, problem
 
 from rag_common.contracts import DocumentEvent, DocumentRef, PurgeDocument, UpdateIndexedDocument
+from rag_common.registry import NewContent, Upload
 
 NOBODY = str(uuid.uuid4())
 
@@ -113,6 +115,23 @@ async def test_chunks_come_in_pages(gateway: Gateway) -> None:
     rest = await gateway.get(path, limit=2, cursor=first["next_cursor"])
     assert [chunk["text"] for chunk in rest["items"]] == ["three"]
     assert rest["next_cursor"] is None
+
+
+async def test_a_media_type_that_no_header_carries_hides_no_content(gateway: Gateway) -> None:
+    declared = await gateway.http.post(
+        "/v1/documents",
+        data={"collection": "handbook"},
+        files=[("files", ("a.txt", b"declared", "tëxt/plain"))],
+    )
+    upload_id = uuid.uuid4().hex
+    await gateway.objects.put(upload_id, once(b"stored"))
+    content = NewContent("handbook", "upload:/b", "0" * 64, 6, "interactive", media_type="tëxt/plain")
+    stored = (await gateway.registry.accepting.uploads(TENANT, [Upload(content, upload_id)])).items[0]
+    ids = {declared.json()["documents"][0]["id"]: b"declared", stored.document.document_id: b"stored"}
+    for document_id, expected in ids.items():
+        answer = await gateway.http.get(f"/v1/documents/{document_id}/content")
+        assert (answer.status_code, answer.content) == (200, expected)
+        assert answer.headers["content-type"] == "application/octet-stream"
 
 
 async def test_content_is_what_was_uploaded_and_never_a_page(gateway: Gateway) -> None:
@@ -235,7 +254,6 @@ async def test_an_unknown_document_is_not_found(gateway: Gateway, method: str, s
 
 
 async def test_a_document_of_another_tenant_is_not_found(gateway: Gateway) -> None:
-    from rag_common.registry import NewContent, Upload
 
     await gateway.registry.collections.create("other", "handbook")
     content = NewContent("handbook", "upload:/a", "0" * 64, 1, lane="interactive")
@@ -243,3 +261,7 @@ async def test_a_document_of_another_tenant_is_not_found(gateway: Gateway) -> No
     path = f"/v1/documents/{accepted.items[0].document.document_id}"
     for method, suffix in (("GET", ""), ("GET", "/content"), ("GET", "/events"), ("DELETE", "")):
         problem(await gateway.http.request(method, path + suffix), 404, "unknown_document")
+
+
+async def once(data: bytes) -> AsyncIterator[bytes]:
+    yield data

@@ -25,6 +25,9 @@ MAX_INLINE_BYTES = 256 * 1024
 MAX_MESSAGE_BYTES = 512 * 1024
 """Largest message that one of our own services publishes, in encoded bytes."""
 
+MEDIA_TYPE_PATTERN = r"^[A-Za-z0-9!#$&^_.+-]{1,100}/[A-Za-z0-9!#$&^_.+-]{1,100}( *;([ -~]*[!-~])?)?$"
+"""A media type in RFC 6838's characters, parameters after it allowed: it must fit into an HTTP header."""
+
 DocumentState = Literal[
     "accepted",
     "parsing",
@@ -87,7 +90,7 @@ class IngestDocument(Message):
     source_uri: SourceUri
     content: Annotated[AcceptedContent | InlineContent | DroppedContent, Field(discriminator="kind")]
     title: Line | None = None
-    media_type: Annotated[str, StringConstraints(max_length=200)] | None = None
+    media_type: Annotated[str, StringConstraints(max_length=200, pattern=MEDIA_TYPE_PATTERN)] | None = None
     file_name: Annotated[str, StringConstraints(max_length=300)] | None = None
     metadata: Metadata | None = None
     acl: Acl | None = None

@@ -1,5 +1,6 @@
 """``/v1/documents``: reading, changing and deleting. Uploading has its own module."""
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from fastapi import APIRouter, Query, Response
 from starlette.responses import StreamingResponse
 
 from rag_common.contracts import CollectionName, DocumentEvent, DocumentState, Line
+from rag_common.contracts.documents import MEDIA_TYPE_PATTERN
 from rag_common.errors import TransientError
 from rag_common.registry import Document
 from rag_gateway.dependencies import CallerDep, DocumentId, Gateway, GatewayDep
@@ -30,6 +32,7 @@ from rag_gateway.shapes.documents import (
 
 router = APIRouter(prefix="/v1/documents", tags=["documents"], route_class=JsonRoute)
 _MAX_TRANSITIONS = 1000
+_MEDIA_TYPE = re.compile(MEDIA_TYPE_PATTERN)
 _log = structlog.get_logger(__name__)
 _Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 
@@ -112,7 +115,7 @@ async def content(document_id: DocumentId, caller: CallerDep, gateway: GatewayDe
         _bytes(gateway, upload_id),
         headers={
             # set here, since Starlette would claim that any text is UTF-8
-            "Content-Type": document.media_type or "application/octet-stream",
+            "Content-Type": _content_type(document.media_type),
             "Content-Length": str(stored.size),
             "Content-Disposition": attachment(document.file_name or f"{document.id}.txt"),
             # a page that somebody has uploaded must not run in the API's origin
@@ -157,6 +160,11 @@ async def delete(document_id: DocumentId, caller: CallerDep, gateway: GatewayDep
             _log.warning("purge_not_queued", document_id=name, reason=error.message)
         await gateway.changes.hint(_deleting(document))
     return view(document)
+
+
+def _content_type(media_type: str | None) -> str:
+    """The stored media type where a header can carry it: rows may be older than the rule for it."""
+    return media_type if media_type and _MEDIA_TYPE.fullmatch(media_type) else "application/octet-stream"
 
 
 def view(document: Document) -> DocumentView:

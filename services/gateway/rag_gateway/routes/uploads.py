@@ -28,14 +28,14 @@ from rag_gateway.requests import (
     refuse_long,
     too_large,
 )
-from rag_gateway.shapes.documents import NewText, UploadAnswer, UploadFields, UploadOutcome
+from rag_gateway.shapes.documents import BARE_MEDIA_TYPE, NewText, UploadAnswer, UploadFields, UploadOutcome
 
 router = APIRouter(prefix="/v1/documents", tags=["documents"])
 
 FORM_ALLOWANCE = 1024 * 1024
 """Bytes that a multipart body may have beyond those of its files: fields, headers and boundaries."""
 _JSON_FIELDS = frozenset({"metadata", "acl"})
-_MEDIA_TYPE = re.compile(r"[\w.+-]{1,100}/[\w.+-]{1,100}")
+_MEDIA_TYPE = re.compile(BARE_MEDIA_TYPE)
 _UNKNOWN_TYPE = "application/octet-stream"
 
 M = TypeVar("M", bound=BaseModel)

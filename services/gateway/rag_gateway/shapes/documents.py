@@ -8,7 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 from rag_common.contracts import Acl, CollectionName, DocumentState, Line, Metadata, SourceUri
 from rag_gateway.shapes.base import Answer, Request, Text
 
-MediaType = Annotated[str, StringConstraints(pattern=r"^[\w.+-]{1,100}/[\w.+-]{1,100}$", to_lower=True)]
+BARE_MEDIA_TYPE = r"^[A-Za-z0-9!#$&^_.+-]{1,100}/[A-Za-z0-9!#$&^_.+-]{1,99}$"
+"""Without parameters, in at most the 200 characters of the ingest command."""
+MediaType = Annotated[str, StringConstraints(pattern=BARE_MEDIA_TYPE, to_lower=True)]
 
 
 class UploadFields(Request):
