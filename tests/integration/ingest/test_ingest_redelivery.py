@@ -1,7 +1,7 @@
 """Jobs that are interrupted, repeated or overtaken: the use case on the real registry and object store."""
 
 import dataclasses
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -301,10 +301,38 @@ async def test_delete_during_ingest_ends_without_a_failure(
     make_ingest: MakeIngest, queue: Queue, stage: Stage, delivery: Delivery, registry: Registry
 ) -> None:
     document = await stage.accept(b"# Some title\n\nSome words.", file_name="a.md")
-    await make_ingest(_DeletesFirst(registry)).run(stage.job(document), delivery)
+
+    async def delete() -> None:
+        await registry.documents.delete("default", document.document_id)
+
+    await make_ingest(_ChangesFirst(registry, delete)).run(stage.job(document), delivery)
     assert queue.published == []
     assert queue.outcomes[-1] == "superseded"
     assert await registry.ingesting.chunks(document) == []
+
+
+async def test_a_title_given_during_ingest_stays(
+    make_ingest: MakeIngest, stage: Stage, delivery: Delivery, registry: Registry
+) -> None:
+    document = await stage.accept(b"# Some title\n\nSome words.", file_name="a.md")
+
+    async def rename() -> None:
+        await registry.documents.patch("default", document.document_id, title="My own")
+
+    await make_ingest(_ChangesFirst(registry, rename)).run(stage.job(document), delivery)
+    assert (await stage.reaches("embedding", "file:///upload.txt")).title == "My own"
+
+
+async def test_a_title_found_in_an_overtaken_generation_is_not_given(
+    make_ingest: MakeIngest, stage: Stage, delivery: Delivery, registry: Registry
+) -> None:
+    document = await stage.accept(b"# Some title\n\nSome words.", file_name="a.md")
+
+    async def replace() -> None:
+        await stage.accept(b"Other words.", file_name="a.md")
+
+    await make_ingest(_ChangesFirst(registry, replace)).run(stage.job(document), delivery)
+    assert (await stage.reaches("accepted", "file:///upload.txt")).title == "a.md"
 
 
 async def test_ids_differ_for_a_job_that_is_queued_again_on_purpose(
@@ -360,13 +388,13 @@ class _CommitsFirst(IngestRegistry):
         return await super().active_space()
 
 
-class _DeletesFirst(IngestRegistry):
-    """Somebody deletes the document just before its title is set."""
+class _ChangesFirst(IngestRegistry):
+    """Somebody changes the document while it is parsed."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, change: Callable[[], Awaitable[object]]) -> None:
         super().__init__(registry)
-        self._documents = registry.documents
+        self._change = change
 
-    async def name(self, document: DocumentRef, title: str) -> None:
-        await self._documents.delete(document.tenant, document.document_id)
-        await super().name(document, title)
+    async def begin(self, document: DocumentRef, attempt: int) -> bool:
+        await self._change()
+        return await super().begin(document, attempt)

@@ -1,6 +1,5 @@
 """The document registry of ``rag_common``, as the use case sees it."""
 
-import contextlib
 import re
 from collections.abc import Sequence
 
@@ -12,7 +11,6 @@ from rag_common.registry import (
     NewContent,
     Order,
     Registry,
-    UnknownDocument,
     Upload,
 )
 from rag_ingest.domain.documents import Chunk, ParsedDocument
@@ -71,12 +69,6 @@ class IngestRegistry:
         """→ superseded."""
         return await self._registry.ingesting.supersede(document)
 
-    async def name(self, document: DocumentRef, title: str) -> None:
-        """Set the title, as one line without control characters; not of a deleted document."""
-        if line := _one_line(title)[:MAX_TITLE]:
-            with contextlib.suppress(UnknownDocument):
-                await self._registry.documents.patch(document.tenant, document.document_id, title=line)
-
     async def commit_chunks(
         self,
         document: DocumentRef,
@@ -84,8 +76,10 @@ class IngestRegistry:
         chunks: Sequence[Chunk],
         batches: Sequence[int],
         fingerprint: str,
+        default_title: str | None,
     ) -> bool:
-        """All chunks and parsing → embedding in one transaction, or nothing."""
+        """All chunks, the title and parsing → embedding in one transaction, or nothing."""
+        found = _one_line(parsed.title or "")[:MAX_TITLE]
         rows = [
             ChunkRow(chunk.no, chunk.text, chunk.page, chunk.start, chunk.end, chunk.heading, batch)
             for chunk, batch in zip(chunks, batches, strict=True)
@@ -97,6 +91,7 @@ class IngestRegistry:
             fingerprint=fingerprint,
             media_type=parsed.media_type,
             warnings=parsed.warnings,
+            title=(default_title, found) if default_title and found else None,
         )
 
     async def chunks(self, document: DocumentRef) -> list[tuple[int, ChunkText]]:

@@ -162,11 +162,17 @@ class Ingest:
             await self._announcer.generation(generation, "parsing")
         source = Source(path, generation.file_name, generation.media_type)
         parsed, chunks = await self._pipeline.chunks_of(source, delivery.lane)
-        if parsed.title and generation.title in (generation.file_name, generation.source_uri):
-            await self._registry.name(document, parsed.title)
         space = await self._registry.active_space()
         batches = batch_numbers((chunk.text for chunk in chunks), document=document, space=space)
-        if await self._registry.commit_chunks(document, parsed, chunks, batches, self._pipeline.fingerprint):
+        untitled = generation.title in (generation.file_name, generation.source_uri)
+        if await self._registry.commit_chunks(
+            document,
+            parsed,
+            chunks,
+            batches,
+            self._pipeline.fingerprint,
+            generation.title if untitled else None,
+        ):
             await self._announcer.generation(generation, "embedding")
             texts = [ChunkText(no=chunk.no, text=chunk.text) for chunk in chunks]
             await self._publish(document, space, list(zip(batches, texts, strict=True)), delivery)

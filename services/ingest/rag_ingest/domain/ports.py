@@ -113,9 +113,6 @@ class Registry(Protocol):
     async def supersede(self, document: DocumentRef) -> bool:
         """→ superseded."""
 
-    async def name(self, document: DocumentRef, title: str) -> None:
-        """Give the document the title that was found in it."""
-
     async def commit_chunks(
         self,
         document: DocumentRef,
@@ -123,8 +120,12 @@ class Registry(Protocol):
         chunks: Sequence[Chunk],
         batches: Sequence[int],
         fingerprint: str,
+        default_title: str | None,
     ) -> bool:
-        """All chunks, each with the number of its batch, and parsing → embedding, or nothing."""
+        """All chunks, each with the number of its batch, and parsing → embedding, or nothing.
+
+        The title that was found takes the place of ``default_title``, if the document still has that.
+        """
 
     async def chunks(self, document: DocumentRef) -> Sequence[tuple[int, ChunkText]]:
         """The committed chunks with the numbers of their batches, in order."""
