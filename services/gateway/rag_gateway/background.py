@@ -67,6 +67,8 @@ async def keep_reconciling(reconciler: Reconciler, interval: float, metrics: Gat
             metrics.reconciled.labels("turns_failed").inc()
             _log.exception("reconciler_failed")
             continue
+        if done is None:
+            continue
         metrics.reconciler_refusing.set(0)
         metrics.reconciled.labels("turns").inc()
         for action, count in done.items():

@@ -254,7 +254,6 @@ async def test_an_unknown_document_is_not_found(gateway: Gateway, method: str, s
 
 
 async def test_a_document_of_another_tenant_is_not_found(gateway: Gateway) -> None:
-
     await gateway.registry.collections.create("other", "handbook")
     content = NewContent("handbook", "upload:/a", "0" * 64, 1, lane="interactive")
     accepted = await gateway.registry.accepting.uploads("other", [Upload(content, uuid.uuid4().hex)])

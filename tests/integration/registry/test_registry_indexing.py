@@ -155,6 +155,18 @@ async def test_one_reconciler_at_a_time(registry: Registry) -> None:
         assert again
 
 
+async def test_the_reconciler_s_lock_is_in_a_session_of_its_own(database_url: str) -> None:
+    registry = await Registry.connect(database_url, pool_size=1)
+    try:
+        async with registry.reconciling.turn() as held:
+            assert held
+            async with registry.database.connection() as only:
+                own = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
+                assert await only.fetchval(own) == 0
+    finally:
+        await registry.close()
+
+
 async def test_another_tenants_dead_letter_cannot_fail_a_document(registry: Registry) -> None:
     document = (await accept(registry, "a")).document
     forged = document.model_copy(update={"tenant": "other"})

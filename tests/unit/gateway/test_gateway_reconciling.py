@@ -122,7 +122,7 @@ async def test_a_turn_publishes_what_is_missing_and_marks_it() -> None:
 
 async def test_only_who_holds_the_lock_works() -> None:
     world = World(lost=[lost("x")], held=False)
-    assert not await world.reconciler().turn()
+    assert await world.reconciler().turn() is None
     assert world.happened == []
 
 
@@ -207,6 +207,7 @@ async def test_more_orphans_than_accidents_make_are_not_removed(
     await reconciler.turn()
     world.now += HOUR
     done = await reconciler.turn()
+    assert done is not None
     assert len(world.objects) == all_objects - (orphans if removed else 0)
     assert done["objects_removed" if removed else "objects_refused"] == orphans
 

@@ -52,8 +52,9 @@ async def _keep(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
 class Database:
     """A pool of connections. Every wait has a deadline; what is down raises :class:`TransientError`."""
 
-    def __init__(self, pool: "Pool") -> None:
+    def __init__(self, pool: "Pool", url: str) -> None:
         self._pool = pool
+        self._url = url
 
     @classmethod
     async def connect(cls, url: str, pool_size: int = 8) -> "Database":
@@ -68,7 +69,7 @@ class Database:
                 init=_set_up,
                 reset=_keep,
             )
-        return cls(pool)
+        return cls(pool, url)
 
     async def close(self) -> None:
         """Close the connections; those in use get five seconds, then they are cut."""
@@ -83,6 +84,23 @@ class Database:
         with _translated():
             async with self._pool.acquire(timeout=CONNECT_TIMEOUT) as connection:
                 yield connection
+
+    @asynccontextmanager
+    async def dedicated(self) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+        """A session outside the pool, for what lives as long as a session: it ends with the context."""
+        with _translated():
+            connection = await asyncpg.connect(
+                self._url, timeout=CONNECT_TIMEOUT, command_timeout=STATEMENT_TIMEOUT
+            )
+        try:
+            with _translated():
+                yield connection
+        finally:
+            try:
+                await connection.close(timeout=CONNECT_TIMEOUT)
+            except _DOWN:
+                # a lost server has ended the session itself
+                connection.terminate()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator["Connection"]:

@@ -18,14 +18,12 @@ class Reconciling:
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[bool]:
-        """Whether this process holds the reconciler's lock, on a connection of its own, until the end."""
-        async with self._database.connection() as connection:
-            held: bool = await connection.fetchval("SELECT pg_try_advisory_lock($1)", RECONCILER_LOCK)
-            try:
-                yield held
-            finally:
-                if held and not connection.is_closed():
-                    await connection.execute("SELECT pg_advisory_unlock($1)", RECONCILER_LOCK)
+        """Whether this process holds the reconciler's lock, until the end.
+
+        The lock belongs to a session of its own, so nothing but the end of that session is needed to free it.
+        """
+        async with self._database.dedicated() as connection:
+            yield await connection.fetchval("SELECT pg_try_advisory_lock($1)", RECONCILER_LOCK)
 
     async def without_message(self, queued_before: datetime, limit: int = 500) -> list[Generation]:
         """Unfinished generations queued, or moved on, before the oldest message that any stage still holds.

@@ -113,8 +113,8 @@ class Reconciler:
         self._swept_at: datetime | None = None
         self._suspects: set[str] = set()
 
-    async def turn(self) -> Counter[str]:
-        """What was done, by kind; empty when another gateway has the turn.
+    async def turn(self) -> Counter[str] | None:
+        """What was done, by kind; ``None`` when another gateway has the turn.
 
         :raises ForeignInstallation: nothing was done.
         :raises TransientError: a dependency is down; the next turn goes on.
@@ -122,7 +122,7 @@ class Reconciler:
         done: Counter[str] = Counter()
         async with self._ledger.turn() as held:
             if not held:
-                return done
+                return None
             stamped = await self._installation.foreign()
             if stamped is not None:
                 raise ForeignInstallation(f"NATS is stamped by the installation {stamped}")
