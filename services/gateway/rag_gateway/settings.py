@@ -1,8 +1,9 @@
 """The gateway's settings: the only reader of its environment."""
 
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from rag_common.contracts import EVERYONE, Principal, TenantId
 from rag_common.settings import DatabaseSettings
@@ -30,6 +31,11 @@ class GatewaySettings(DatabaseSettings):
     body_timeout: float = Field(
         60.0, gt=0, description="Seconds without a byte after which a request body is given up."
     )
+    upload_timeout: float = Field(
+        1800.0,
+        gt=0,
+        description="Seconds that an upload may take as a whole; at most half of `RAG_SWEEP_INTERVAL`.",
+    )
     max_files: int = Field(100, ge=1, le=1000, description="Most files in one upload.")
     max_uploads: int = Field(
         64, ge=1, description="Uploads that one gateway receives at once; above it the answer is 503."
@@ -54,7 +60,14 @@ class GatewaySettings(DatabaseSettings):
     )
     sweep_interval: float = Field(
         3600.0,
-        gt=0,
+        ge=60,
         description="Seconds between two sweeps for orphan objects and points; an object is removed when"
         " two sweeps have found it orphaned.",
     )
+
+    @model_validator(mode="after")
+    def _sweeps_are_slower_than_uploads(self) -> Self:
+        """An object without a row is removed by the second sweep; no upload may run since the first."""
+        if self.upload_timeout > self.sweep_interval / 2:
+            raise ValueError("RAG_UPLOAD_TIMEOUT must be at most half of RAG_SWEEP_INTERVAL")
+        return self

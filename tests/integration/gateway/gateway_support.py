@@ -45,12 +45,15 @@ class Place:
             "graceful_timeout": 5.0,
             "api_key_file": self.directory / "keys" / "api-key",
         }
-        return GatewaySettings(
+        # a test may sweep more often than any installation
+        sweeps = {"sweep_interval": changes.pop("sweep_interval")} if "sweep_interval" in changes else {}
+        settings = GatewaySettings(
             nats_url=self.nats_url,
             database_url=SecretStr(self.database_url),
             namespace=self.topology.namespace,
             **{**quick, **changes},
         )
+        return settings.model_copy(update=sweeps)
 
 
 @dataclass(frozen=True)

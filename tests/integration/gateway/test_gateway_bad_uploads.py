@@ -180,6 +180,23 @@ async def test_a_large_json_body_is_refused(small: Gateway, path: str) -> None:
     problem(await small.http.post(path, json={"query": "x" * 200_000}), 413, "too_large")
 
 
+async def test_a_body_that_never_ends_is_given_up(
+    place: Place, registry: Registry, jetstream: JetStreamContext
+) -> None:
+    async def body() -> AsyncIterator[bytes]:
+        yield b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.txt"\r\n\r\nhello'
+        for _ in range(100):
+            yield b"a little"
+            await asyncio.sleep(0.05)
+
+    async with running_gateway(place, registry, jetstream, upload_timeout=0.3) as gateway:
+        response = await gateway.http.post(
+            "/v1/documents", content=body(), headers={"Content-Type": "multipart/form-data; boundary=x"}
+        )
+        assert "0.3 s" in problem(response, 408, "request_timeout")["detail"]
+        await nothing_left(gateway)
+
+
 async def test_a_body_that_stops_coming_is_given_up(
     place: Place, registry: Registry, jetstream: JetStreamContext
 ) -> None:

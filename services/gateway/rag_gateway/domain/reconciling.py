@@ -177,7 +177,7 @@ class Reconciler:
     async def _sweep_objects(self, done: Counter[str]) -> None:
         """Remove the objects that this sweep and the one before found orphaned.
 
-        An upload has its object before its row; two sweeps are further apart than that ever takes.
+        An upload has its object before its row; two sweeps are twice as far apart as it may take.
         """
         total, orphans = 0, set[str]()
         batch: list[str] = []

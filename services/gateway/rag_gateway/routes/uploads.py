@@ -1,5 +1,6 @@
 """``POST /v1/documents``: files as multipart, or a text as JSON."""
 
+import asyncio
 import re
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -103,7 +104,7 @@ async def upload(
     async with gateway.uploads:
         stored: Files = []
         try:
-            fields = await receive(request, gateway, stored)
+            fields = await _in_time(receive(request, gateway, stored), gateway.settings.upload_timeout)
             offers = offers_of(stored, fields)
         except BaseException:
             # also when the client has left
@@ -112,6 +113,17 @@ async def upload(
         key = request_key(caller.name, idempotency_key, offers) if idempotency_key else None
         decisions = await gateway.accept(caller.tenant, offers, key)
     return _answer(offers, decisions)
+
+
+async def _in_time(receiving: Awaitable[Fields], seconds: float) -> Fields:
+    """:raises Problem: 408. A client that sends a little now and then must not outlast the sweeps."""
+    try:
+        async with asyncio.timeout(seconds) as limit:
+            return await receiving
+    except TimeoutError as error:
+        if not limit.expired():
+            raise
+        raise Problem(408, "request_timeout", f"the upload has taken more than {seconds:g} s") from error
 
 
 def _receiver(request: Request) -> Receive:
