@@ -1,7 +1,7 @@
 """The order of storing, deciding and publishing, and what each failure takes back."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -169,8 +169,9 @@ def test_a_request_hash_is_of_contents_and_fields() -> None:
         ([file("a")], Fields("papers", metadata={"b": 1, "a": 2})),
         ([file("a")], Fields("handbook", metadata={"b": 1, "a": 2}, acl=("*",))),
         ([file("a"), file("b")], fields),
+        ([replace(file("a"), media_type="text/html")], fields),
     ]
-    assert len({hashed([file("a")], fields), *(hashed(*other) for other in others)}) == 6
+    assert len({hashed([file("a")], fields), *(hashed(*other) for other in others)}) == 7
 
 
 def test_a_source_is_given_or_comes_from_the_name_or_the_content() -> None:

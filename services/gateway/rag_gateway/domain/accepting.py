@@ -206,9 +206,16 @@ def offers_of(files: Sequence[StoredFile], fields: Fields) -> list[Offer]:
 
 
 def request_key(caller: str, key: str, offers: Sequence[Offer]) -> RequestKey:
-    """The key with the hash of the request: contents and fields, in the order of the files."""
+    """The key with the hash of the request: contents, their media types and fields, in the files' order."""
     request = [
-        [offer.source_uri, offer.file.sha256, offer.file.file_name, asdict(offer.fields)] for offer in offers
+        [
+            offer.source_uri,
+            offer.file.sha256,
+            offer.file.file_name,
+            offer.file.media_type,
+            asdict(offer.fields),
+        ]
+        for offer in offers
     ]
     canonical = json.dumps(request, sort_keys=True, ensure_ascii=False)
     return RequestKey(caller, key, hashlib.sha256(canonical.encode()).hexdigest())
