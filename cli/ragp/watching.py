@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 import nats.errors
+import nats.js.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.api import DeliverPolicy
@@ -13,11 +14,14 @@ from pydantic import ValidationError
 
 from rag_common.contracts import DeadLetter, DocumentEvent
 from rag_common.topology import Topology
-from ragp.client import GatewayClient
+from ragp.client import GatewayClient, Json
 from ragp.errors import CommandError
 from ragp.files import SourceFile
 from ragp.following import TERMINAL, reason_of, settled_state
 from ragp.outcomes import Outcome
+
+SILENCE_SECONDS = 5.0
+"""After so long without a hint the API is asked: one may have been lost."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,8 @@ class Hint:
     about: str | int
     outcome: str
     reason: str = ""
+    generation: int | None = None
+    """The one that it was said of, where it is known."""
 
 
 @contextlib.asynccontextmanager
@@ -43,13 +49,13 @@ async def listening(
         with contextlib.suppress(ValidationError):
             event = DocumentEvent.decode(message.data)
             if event.collection == collection and event.outcome in TERMINAL:
-                hints.put_nowait(Hint(event.source_uri, event.outcome, event.message or ""))
+                hints.put_nowait(_hint_of_event(event))
 
     async def on_dead_letter(message: Msg) -> None:
         with contextlib.suppress(ValidationError):
             letter = DeadLetter.decode(message.data)
             if letter.original_stream == topology.stream("INGEST"):
-                hints.put_nowait(Hint(letter.original_sequence, "failed", letter.reason))
+                hints.put_nowait(_hint_of_letter(letter))
 
     jetstream = client.jetstream(timeout=10)
     sources = {topology.subject(DocumentEvent): on_event, topology.pattern(DeadLetter): on_dead_letter}
@@ -69,7 +75,33 @@ async def listening(
         yield hints
     finally:
         for subscription in subscriptions:
-            await subscription.unsubscribe()
+            # Of a lost connection there is nothing to end.
+            with contextlib.suppress(nats.errors.Error):
+                await subscription.unsubscribe()
+
+
+def _hint_of_event(event: DocumentEvent) -> Hint:
+    return Hint(event.source_uri, event.outcome, event.message or "", event.generation)
+
+
+def _hint_of_letter(letter: DeadLetter) -> Hint:
+    generation = letter.document.generation if letter.document is not None else None
+    return Hint(letter.original_sequence, "failed", letter.reason, generation)
+
+
+async def handled_up_to(client: Client, topology: Topology) -> int:
+    """Every drop of at most this sequence in INGEST has been parsed, or given up.
+
+    :raises CommandError: the connection is lost.
+    """
+    try:
+        info = await client.jetstream(timeout=10).consumer_info(topology.stream("INGEST"), "ingest-bulk")
+    except (nats.errors.Error, nats.js.errors.Error, TimeoutError) as error:
+        raise CommandError(
+            "the connection to NATS is lost; what is dropped goes on without this command",
+            cure="see what becomes of it: ragp documents list",
+        ) from error
+    return info.ack_floor.stream_seq if info.ack_floor is not None else 0
 
 
 async def await_drops(
@@ -78,35 +110,60 @@ async def await_drops(
     collection: str,
     dropped: Mapping[int, SourceFile],
     ended: Callable[[], object],
+    *,
+    handled: Callable[[], Awaitable[int]],
+    silence: float = SILENCE_SECONDS,
 ) -> list[Outcome]:
-    """One outcome per drop (by sequence in INGEST); ``ended`` is called for each."""
+    """One outcome per drop (by sequence in INGEST); ``ended`` is called for each.
+
+    ``handled`` is asked after ``silence`` seconds without a hint, as :func:`handled_up_to`.
+    """
     waiting = dict(dropped)
     by_source = {file.source_uri: sequence for sequence, file in dropped.items()}
     done: list[Outcome] = []
-    while waiting:
-        hint = await hints.get()
-        sequence = by_source.get(hint.about) if isinstance(hint.about, str) else hint.about
-        if sequence is None or sequence not in waiting:
-            continue
-        outcome = await _outcome(api, hint, collection, waiting[sequence])
+
+    def settle(sequence: int, outcome: Outcome | None) -> None:
         if outcome is not None:
             done.append(outcome)
             del waiting[sequence]
             ended()
+
+    while waiting:
+        try:
+            hint = await asyncio.wait_for(hints.get(), silence)
+        except TimeoutError:
+            last = await handled()
+            for sequence in [sequence for sequence in waiting if sequence <= last]:
+                settle(sequence, await _without_hint(api, collection, waiting[sequence]))
+            continue
+        found = by_source.get(hint.about) if isinstance(hint.about, str) else hint.about
+        if found is not None and found in waiting:
+            settle(found, await _outcome(api, hint, collection, waiting[found]))
     return done
 
 
 async def _outcome(api: GatewayClient, hint: Hint, collection: str, file: SourceFile) -> Outcome | None:
     """``None`` while the document is still on its way: the hint was about an earlier job."""
     async for document in api.documents(collection=collection, source_uri=file.source_uri):
+        outdated = hint.generation is not None and hint.generation < document["generation"]
+        if isinstance(hint.about, int):
+            # A dead letter of this very drop: what is live is from before it, or newer.
+            state = "superseded" if outdated else hint.outcome
+            return _found(file, document, state, hint.reason)
         state = settled_state(hint.outcome, document["state"])
-        if state not in TERMINAL:
-            return None
-        return Outcome(
-            file.path,
-            state,
-            document_id=document["id"],
-            generation=document["generation"],
-            reason=(reason_of(document) or hint.reason) if state == "failed" else "",
-        )
+        return _found(file, document, state, hint.reason) if state in TERMINAL and not outdated else None
     return Outcome(file.path, hint.outcome, reason=hint.reason)
+
+
+async def _without_hint(api: GatewayClient, collection: str, file: SourceFile) -> Outcome | None:
+    async for document in api.documents(collection=collection, source_uri=file.source_uri):
+        state = document["state"]
+        return _found(file, document, state) if state in TERMINAL else None
+    return Outcome(file.path, "failed", reason="it never became a document; see the stream of dead letters")
+
+
+def _found(file: SourceFile, document: Json, state: str, reason: str = "") -> Outcome:
+    told = (reason_of(document) or reason) if state == "failed" else ""
+    return Outcome(
+        file.path, state, document_id=document["id"], generation=document["generation"], reason=told
+    )

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -26,7 +27,7 @@ from ragp.options import ApiKey, DataDir, Url, settings_from
 from ragp.outcomes import Outcome, exit_code, print_summary, progress
 from ragp.settings import CliSettings
 from ragp.target import find_gateway, find_nats
-from ragp.watching import await_drops, listening
+from ragp.watching import await_drops, handled_up_to, listening
 
 WaitOption = Annotated[bool, typer.Option(help="Wait until every document is searchable or has failed.")]
 
@@ -77,7 +78,10 @@ async def drop_files(
             for file in files:
                 dropped[await _drop(producer, file, fields)] = file
                 bar.advance(dropping)
-            done = await await_drops(api, hints, fields.collection, dropped, lambda: bar.advance(indexing))
+            done = await await_drops(
+                api, hints, fields.collection, dropped, lambda: bar.advance(indexing),
+                handled=partial(handled_up_to, listener, topology),
+            )  # fmt: skip
     return sorted(done, key=lambda outcome: order[outcome.path])
 
 
