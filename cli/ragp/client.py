@@ -186,5 +186,5 @@ def _error(response: httpx.Response) -> GatewayError:
         message, code = problem.get("detail") or problem["title"], problem.get("code", "")
     except (ValueError, KeyError, AttributeError):
         message, code = f"HTTP {response.status_code} {response.reason_phrase}", ""
-    cure = "check --api-key" if response.status_code == httpx.codes.UNAUTHORIZED else None
+    cure = "check RAGP_API_KEY" if response.status_code == httpx.codes.UNAUTHORIZED else None
     return GatewayError(message, status=response.status_code, code=code, cure=cure)

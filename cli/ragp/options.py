@@ -22,7 +22,10 @@ Url = Annotated[
 ApiKey = Annotated[
     str | None,
     typer.Option(
-        "--api-key", help="API key (RAGP_API_KEY); default: the running stack's.", show_default=False
+        "--api-key",
+        help="API key; better in RAGP_API_KEY, as everyone here can read a command's options. "
+        "Default: the running stack's.",
+        show_default=False,
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

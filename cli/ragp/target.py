@@ -35,14 +35,19 @@ def running_stack(settings: CliSettings) -> RunRecord:
 
 def find_gateway(settings: CliSettings) -> Gateway:
     """:raises CommandError: no stack runs and no URL is given, or there is no API key."""
-    url = settings.url or running_stack(settings).url
+    record = (
+        RunRecord.of_running(DataDirectory(settings.data_dir)) if settings.url else running_stack(settings)
+    )
+    own_url = record.url.rstrip("/") if record is not None else None
+    url = (settings.url or own_url or "").rstrip("/")
     if settings.api_key is not None:
         key: str | None = settings.api_key.get_secret_value()
     else:
-        key = DataDirectory(settings.data_dir).api_key()
+        # The key of this machine's stack opens that stack: it is told to no other address.
+        key = DataDirectory(settings.data_dir).api_key() if url == own_url else None
     if key is None:
-        raise CommandError("no API key", cure="pass --api-key or set RAGP_API_KEY")
-    return Gateway(url.rstrip("/"), key)
+        raise CommandError(f"no API key for {url}", cure="set RAGP_API_KEY")
+    return Gateway(url, key)
 
 
 def find_nats(settings: CliSettings, role: Literal["operator", "producer"]) -> Nats:
