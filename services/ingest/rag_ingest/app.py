@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
+from pathlib import Path
 from typing import get_args
 
 from starlette.applications import Starlette
@@ -18,6 +19,7 @@ from rag_ingest.adapters.contents import ObjectContents
 from rag_ingest.adapters.parser import FileParser
 from rag_ingest.adapters.registry import IngestRegistry
 from rag_ingest.adapters.splitter import WordSplitter
+from rag_ingest.adapters.work_dir import private_directory
 from rag_ingest.adapters.worker_pool import WorkerPool
 from rag_ingest.adapters.worker_process import Limits
 from rag_ingest.domain.fingerprint import pipeline_fingerprint
@@ -80,12 +82,11 @@ class _Service:
             stack.push_async_callback(registry.close)
             fingerprint = fingerprint_of(self._settings)
             await registry.spaces.set_pipeline(fingerprint)
-            if self._settings.work_dir is not None:
-                self._settings.work_dir.mkdir(parents=True, exist_ok=True)
+            directory = stack.enter_context(private_directory(self._settings.work_dir))
             pools = {lane: self._pool() for lane in LANES}
             for pool in pools.values():
                 stack.push_async_callback(pool.close)
-            self._subscribe(registry, pools, fingerprint)
+            self._subscribe(registry, pools, self._contents(directory), fingerprint)
             yield
 
     async def _connect(self) -> Registry:
@@ -102,7 +103,13 @@ class _Service:
         )
         return WorkerPool(settings.parser_processes, limits=limits, idle_seconds=settings.parser_idle_seconds)
 
-    def _subscribe(self, registry: Registry, pools: dict[Lane, WorkerPool], fingerprint: str) -> None:
+    def _subscribe(
+        self,
+        registry: Registry,
+        pools: dict[Lane, WorkerPool],
+        contents: ObjectContents,
+        fingerprint: str,
+    ) -> None:
         settings = self._settings
         pipeline = Pipeline(
             parsers={
@@ -113,9 +120,7 @@ class _Service:
             max_chunk_characters=settings.chunk_characters,
             fingerprint=fingerprint,
         )
-        ingest = Ingest(
-            IngestRegistry(registry), self._contents(), pipeline, Publisher(self._broker, self._topology)
-        )
+        ingest = Ingest(IngestRegistry(registry), contents, pipeline, Publisher(self._broker, self._topology))
         workers: dict[Lane, int] = {
             "interactive": settings.interactive_workers,
             "bulk": settings.bulk_workers,
@@ -130,7 +135,7 @@ class _Service:
                 max_workers=workers[lane],
             )
 
-    def _contents(self) -> ObjectContents:
+    def _contents(self, directory: Path) -> ObjectContents:
         def bucket(name: str) -> ObjectStore:
             return ObjectStore(self._broker.jetstream, self._topology.bucket(name))
 
@@ -138,7 +143,7 @@ class _Service:
             bucket("documents"),
             lambda tenant: bucket(f"drop-{tenant}"),
             max_bytes=self._settings.max_drop_bytes,
-            directory=self._settings.work_dir,
+            directory=directory,
         )
 
 

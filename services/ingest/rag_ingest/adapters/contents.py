@@ -15,7 +15,7 @@ _BLOCK = 128 * 1024
 
 
 class ObjectContents:
-    """Files lie in ``directory`` (the system's own by default) for as long as their job runs."""
+    """Files lie in ``directory`` for as long as their job runs."""
 
     def __init__(
         self,
@@ -23,7 +23,7 @@ class ObjectContents:
         drops: Callable[[str], ObjectStore],
         *,
         max_bytes: int,
-        directory: Path | None = None,
+        directory: Path,
     ) -> None:
         self._documents = documents
         self._drops = drops
