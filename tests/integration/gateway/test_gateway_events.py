@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
-from gateway_support import TENANT, Gateway, Place, eventually, problem, running_gateway
+from gateway_support import TENANT, Gateway, Json, Place, eventually, problem, running_gateway
 from nats.js import JetStreamContext
 
 from rag_common.contracts import DocumentEvent, DocumentRef
@@ -61,20 +61,29 @@ async def test_a_stream_follows_until_the_document_is_finished(
         ref = DocumentRef(tenant=TENANT, document_id=uploaded["id"], generation=1)
         await gateway.registry.ingesting.fail(ref, stage="embed", code="x", message="y", attempts=1)
         if hints:
-            event = DocumentEvent(
-                tenant=TENANT,
-                collection="handbook",
-                source_uri=uploaded["source_uri"],
-                document_id=uploaded["id"],
-                generation=1,
-                outcome="failed",
-                at="2026-11-22T10:00:00Z",
-            )
-            await jetstream.publish(gateway.topology.subject(DocumentEvent), event.encode())
+            await hint(gateway, uploaded)
         async with asyncio.timeout(10):
             events = await following
     assert states(events) == ["accepted", "failed"]
     assert events[-1] == ("end", {"state": "failed"})
+
+
+async def test_hints_come_again_after_nats_has_lost_the_reader(
+    place: Place, registry: Registry, jetstream: JetStreamContext
+) -> None:
+    async with running_gateway(place, registry, jetstream, event_poll_interval=3600.0) as gateway:
+        uploaded = await gateway.upload()
+        before = asyncio.create_task(follow(gateway, uploaded["id"]))
+        reader = await eventually(lambda: event_reader(gateway))
+        # a restart does the same: the consumer is in the server's memory only
+        await jetstream.delete_consumer(gateway.topology.stream("EVENTS"), reader)
+        after = asyncio.create_task(follow(gateway, uploaded["id"]))
+        await eventually(lambda: event_reader(gateway))
+        ref = DocumentRef(tenant=TENANT, document_id=uploaded["id"], generation=1)
+        await gateway.registry.ingesting.fail(ref, stage="embed", code="x", message="y", attempts=1)
+        await hint(gateway, uploaded)
+        async with asyncio.timeout(10):
+            assert states(await before) == states(await after) == ["accepted", "failed"]
 
 
 async def test_a_client_goes_on_where_it_was(gateway: Gateway) -> None:
@@ -159,3 +168,23 @@ async def test_a_stopping_gateway_ends_its_streams(
 async def open_streams(gateway: Gateway, count: int) -> bool | None:
     metrics = (await gateway.http.get("/metrics")).text
     return f"rag_event_streams {count}.0" in metrics or None
+
+
+async def event_reader(gateway: Gateway) -> str | None:
+    """The name of the consumer that reads the hints, once there is one."""
+    consumers = await gateway.jetstream.consumers_info(gateway.topology.stream("EVENTS"))
+    return consumers[0].name if consumers else None
+
+
+async def hint(gateway: Gateway, uploaded: Json) -> None:
+    """Tell of the document's failure, as the dead-letter consumer does."""
+    event = DocumentEvent(
+        tenant=TENANT,
+        collection="handbook",
+        source_uri=uploaded["source_uri"],
+        document_id=uploaded["id"],
+        generation=1,
+        outcome="failed",
+        at="2026-11-22T10:00:00Z",
+    )
+    await gateway.jetstream.publish(gateway.topology.subject(DocumentEvent), event.encode())

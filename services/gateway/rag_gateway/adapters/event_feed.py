@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import nats.errors
+import nats.js.errors
 import structlog
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
@@ -18,8 +19,9 @@ from rag_common.errors import TransientError
 from rag_common.topology import Topology
 
 _IDLE_SECONDS = 60.0
-"""After this long without its reader the server removes the ephemeral consumer. It is not made anew
-for streams that are open then: until they end they look at the registry every few seconds."""
+"""After this long without its reader the server removes the ephemeral consumer, and a restart of the
+server loses it at once. It is made anew when the next event stream opens: until then those that are
+open look at the registry every few seconds."""
 
 _log = structlog.get_logger(__name__)
 
@@ -73,9 +75,12 @@ class EventFeed:
 
     async def _start(self) -> None:
         async with self._lock:
-            if self._reader is not None:
-                return
             try:
+                if self._reader is not None:
+                    if await self._exists():
+                        return
+                    lost, self._reader = self._reader, None
+                    await lost.unsubscribe()
                 self._reader = await self._jetstream().subscribe(
                     self._topology.subject(DocumentEvent),
                     stream=self._topology.stream("EVENTS"),
@@ -91,6 +96,14 @@ class EventFeed:
             except (nats.errors.Error, TimeoutError, TransientError) as error:
                 # hints only: without them an event stream looks at the registry every few seconds
                 _log.warning("no_event_hints", reason=str(error))
+
+    async def _exists(self) -> bool:
+        """Whether the server still has the consumer behind the reader."""
+        try:
+            await self._jetstream().consumer_info(self._topology.stream("EVENTS"), self._consumer)
+        except nats.js.errors.NotFoundError:
+            return False
+        return True
 
     async def _receive(self, message: Msg) -> None:
         try:
