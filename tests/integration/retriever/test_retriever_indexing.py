@@ -118,6 +118,26 @@ async def test_a_stale_batch_leaves_no_points(
     assert await points(tmp_path) == {(newer.document_id, 2): 1}
 
 
+async def test_a_late_batch_of_the_live_generation_is_kept_while_a_newer_one_is_on_its_way(
+    stack: Stack,
+) -> None:
+    live = (await stack.accept("a.md", "one")).document
+    batches = await stack.commit(live, ["red keys", "blue keys", "dark keys"])
+    for batch in batches:
+        await stack.publish(batch)
+    await stack.wait_for_state(live, "live")
+    newer = (await stack.accept("a.md", "two")).document
+    assert newer.generation == 2
+    await stack.publish(batches[0])
+    await stack.drained()
+    assert sorted(await stack.texts("keys")) == ["blue keys", "dark keys", "red keys"]
+    (only,) = await stack.commit(newer, ["green keys"])
+    await stack.publish(batches[0])
+    await stack.publish(only)
+    await stack.wait_for_state(newer, "live")
+    assert await stack.texts("keys") == ["green keys"]
+
+
 async def test_a_deleted_document_is_purged_with_a_receipt(
     nats_server: NatsServer,
     nats_client: Client,
