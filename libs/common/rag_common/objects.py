@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, BinaryIO
 
 import nats.errors
@@ -154,6 +155,41 @@ class ObjectStore:
                 meta = json.loads(message)
                 if not meta.get("deleted"):
                     yield meta["name"]
+
+    async def remove_abandoned(self, older_than: timedelta = timedelta(hours=1)) -> int:
+        """Remove chunks whose writer died before it named them; returns of how many objects.
+
+        Chunks of an upload that goes on are younger than ``older_than``, which is between two of them.
+
+        :raises TransientError: NATS is away.
+        """
+        jetstream, removed = self._jetstream(), 0
+        before = datetime.now(UTC) - older_than
+        written = await self._chunk_subjects(jetstream)
+        named = set()
+        messages = read_messages(jetstream, self._stream, all_meta_subjects(self._bucket), batch=256)
+        async with aclosing(messages):
+            async for message in messages:
+                named.add(self._chunk_subject(json.loads(message).get("nuid", "")))
+        for subject in written - named:
+            try:
+                last = await jetstream.get_last_msg(self._stream, subject)
+            except nats.js.errors.NotFoundError:
+                continue
+            except (nats.errors.Error, TimeoutError) as error:
+                raise self._unavailable(error) from error
+            if last.time is not None and last.time < before:
+                await self._purge(subject)
+                removed += 1
+        return removed
+
+    async def _chunk_subjects(self, jetstream: JetStreamContext) -> set[str]:
+        """Those of the first 100,000 objects: the server's page."""
+        try:
+            info = await jetstream.stream_info(self._stream, subjects_filter=self._chunk_subject("*"))
+        except (nats.errors.Error, TimeoutError) as error:
+            raise self._unavailable(error) from error
+        return set(info.state.subjects or ())
 
     async def _write(
         self, jetstream: JetStreamContext, nuid: str, chunks: AsyncIterator[bytes], limit: int | None

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import io
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest
 from nats.js import JetStreamContext
@@ -195,6 +196,19 @@ async def test_an_object_that_another_client_deleted_is_missing(
     with pytest.raises(ObjectMissing):
         await read(store, "one")
     assert [name async for name in store.names()] == []
+
+
+async def test_chunks_that_nobody_will_name_are_removed(
+    store: ObjectStore, jetstream: JetStreamContext, bucket: str
+) -> None:
+    await store.put("kept", pieces(content(2 * CHUNK_BYTES)))
+    for _ in range(3):
+        await jetstream.publish(f"$O.{bucket}.C.killed", content(CHUNK_BYTES))
+    assert await store.remove_abandoned() == 0
+    assert await stored_messages(jetstream, bucket) == 6
+    assert await store.remove_abandoned(timedelta(0)) == 1
+    assert await stored_messages(jetstream, bucket) == 3
+    assert await read(store, "kept") == content(2 * CHUNK_BYTES)
 
 
 async def test_names_of_many_objects(store: ObjectStore) -> None:

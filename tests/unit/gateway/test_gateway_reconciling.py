@@ -45,7 +45,8 @@ class World:
     full: bool = False
     objects: set[str] = field(default_factory=set)
     known: set[str] = field(default_factory=set)
-    asked_before: datetime | None = None
+    abandoned: int = 0
+    asked_before: dict[Lane, datetime] = field(default_factory=dict)
     forgotten_before: datetime | None = None
     happened: list[str] = field(default_factory=list)
 
@@ -56,15 +57,15 @@ class World:
     async def foreign(self) -> str | None:
         return self.foreign_id
 
-    async def oldest_job(self) -> datetime | None:
-        return self.oldest
+    async def oldest_job(self, lane: Lane) -> datetime | None:
+        return self.oldest if lane == "bulk" else None
 
     async def waiting(self, message: type[PurgeDocument] | type[UpdateIndexedDocument]) -> int:
         return int(message in self.busy)
 
-    async def without_message(self, queued_before: datetime) -> Sequence[LostGeneration]:
-        self.asked_before = queued_before
-        return self.lost
+    async def without_message(self, lane: Lane, queued_before: datetime) -> Sequence[LostGeneration]:
+        self.asked_before[lane] = queued_before
+        return [generation for generation in self.lost if generation.lane == lane]
 
     async def requeued(self, document_id: str, generation: int) -> None:
         self.happened.append(f"requeued {document_id}")
@@ -105,6 +106,10 @@ class World:
     async def delete(self, name: str) -> None:
         self.objects.remove(name)
 
+    async def remove_abandoned(self) -> int:
+        removed, self.abandoned = self.abandoned, 0
+        return removed
+
     def reconciler(self) -> Reconciler:
         return Reconciler(self, self, self, self, self, Pace(MARGIN, HOUR), lambda: self.now)
 
@@ -144,7 +149,7 @@ async def test_another_installation_s_queues_are_not_touched() -> None:
 async def test_lost_is_what_is_older_than_every_message(oldest: datetime | None, before: datetime) -> None:
     world = World(oldest=oldest)
     await world.reconciler().turn()
-    assert world.asked_before == before
+    assert world.asked_before == {"bulk": before, "interactive": NOON - MARGIN}
 
 
 async def test_purges_and_updates_wait_while_theirs_are_queued() -> None:
@@ -210,6 +215,13 @@ async def test_more_orphans_than_accidents_make_are_not_removed(
     assert done is not None
     assert len(world.objects) == all_objects - (orphans if removed else 0)
     assert done["objects_removed" if removed else "objects_refused"] == orphans
+
+
+async def test_what_killed_writers_left_is_removed() -> None:
+    world = World(abandoned=3)
+    done = await world.reconciler().turn()
+    assert done is not None
+    assert done["abandoned_objects_removed"] == 3
 
 
 async def test_the_index_is_swept_every_hour_and_old_keys_are_forgotten() -> None:

@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from functools import partial
+from typing import Protocol, get_args
 
 import structlog
 
@@ -42,7 +43,7 @@ class Ledger(Protocol):
     """The registry's view of unfinished work."""
 
     def turn(self) -> AbstractAsyncContextManager[bool]: ...
-    async def without_message(self, queued_before: datetime) -> Sequence[LostGeneration]: ...
+    async def without_message(self, lane: Lane, queued_before: datetime) -> Sequence[LostGeneration]: ...
     async def requeued(self, document_id: str, generation: int) -> None: ...
     async def unpurged(self, before: datetime) -> Sequence[tuple[str, str, tuple[int, ...]]]: ...
     async def acl_pending(self, before: datetime) -> Sequence[tuple[str, str]]: ...
@@ -52,8 +53,8 @@ class Ledger(Protocol):
 
 
 class Queues(Protocol):
-    async def oldest_job(self) -> datetime | None:
-        """When the oldest message was stored that a stage of ingestion still holds."""
+    async def oldest_job(self, lane: Lane) -> datetime | None:
+        """When the oldest message was stored by which a generation of the lane still moves on."""
 
     async def waiting(self, message: type[PurgeDocument] | type[UpdateIndexedDocument]) -> int:
         """Messages of this kind that are queued or being worked on."""
@@ -71,6 +72,8 @@ class Jobs(Protocol):
 class Objects(Protocol):
     def names(self) -> AsyncIterator[str]: ...
     async def delete(self, name: str) -> None: ...
+    async def remove_abandoned(self) -> int:
+        """Remove what killed writers left; the number of objects."""
 
 
 class Installation(Protocol):
@@ -127,7 +130,8 @@ class Reconciler:
             if stamped is not None:
                 raise ForeignInstallation(f"NATS is stamped by the installation {stamped}")
             done["documents_orphaned"] = await self._ledger.delete_orphaned_documents()
-            for step in (self._requeue, self._purge, self._update):
+            requeues = (partial(self._requeue, lane) for lane in get_args(Lane))
+            for step in (*requeues, self._purge, self._update):
                 try:
                     await step(done)
                 except Overloaded as error:
@@ -135,12 +139,12 @@ class Reconciler:
             await self._sweep(done)
         return +done
 
-    async def _requeue(self, done: Counter[str]) -> None:
+    async def _requeue(self, lane: Lane, done: Counter[str]) -> None:
         now = self._clock()
         # everything that was queued after the oldest message may still be in a queue behind it
-        oldest = await self._queues.oldest_job()
+        oldest = await self._queues.oldest_job(lane)
         before = min(oldest or now, now) - self._pace.margin
-        for lost in await self._ledger.without_message(before):
+        for lost in await self._ledger.without_message(lane, before):
             await self._jobs.ingest_again(lost, _run(now))
             await self._ledger.requeued(lost.document.document_id, lost.document.generation)
             done["jobs_republished"] += 1
@@ -173,6 +177,8 @@ class Reconciler:
             await self._jobs.sweep_index(_run(now))
             done["index_sweeps"] += 1
         await self._sweep_objects(done)
+        if abandoned := await self._objects.remove_abandoned():
+            done["abandoned_objects_removed"] += abandoned
 
     async def _sweep_objects(self, done: Counter[str]) -> None:
         """Remove the objects that this sweep and the one before found orphaned.
