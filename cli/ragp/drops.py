@@ -36,6 +36,10 @@ class DropFields:
     acl: Sequence[str] | None = None
 
 
+class TooLargeError(CommandError):
+    """This file cannot be dropped; another one can."""
+
+
 class Producer:
     """Drops files for one tenant. :meth:`open` first."""
 
@@ -51,6 +55,7 @@ class Producer:
 
         While the lane is full this waits: nothing is lost and nothing is buffered.
 
+        :raises TooLargeError: with its metadata and acl it does not fit into a message.
         :raises CommandError: NATS refuses or does not answer.
         :raises OSError: the file cannot be read.
         """
@@ -86,7 +91,7 @@ class Producer:
     async def _publish(self, message: IngestDocument) -> int:
         body = message.encode()
         if len(body) > MAX_INLINE_BYTES:
-            raise CommandError(f"{message.source_uri}: its metadata and acl leave no room in the message")
+            raise TooLargeError("its metadata and acl leave no room in the message")
         # The same id for every try: a lost acknowledgement must not make a second drop.
         headers = {Header.MSG_ID.value: secrets.token_hex(16)}
         while True:

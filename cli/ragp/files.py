@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ragp.errors import CommandError
 
@@ -26,7 +26,14 @@ class SourceFile:
         return self.path.stat().st_size
 
 
-def find_files(paths: Sequence[Path]) -> list[SourceFile]:
+class FoundFiles(NamedTuple):
+    """Files to take, and what could not be looked into, with the reason."""
+
+    files: list[SourceFile]
+    unreadable: dict[Path, str]
+
+
+def find_files(paths: Sequence[Path]) -> FoundFiles:
     """The files themselves and all files below the directories, in a stable order, each once.
 
     Hidden files and directories below a given directory are left out; a named one is taken.
@@ -34,23 +41,45 @@ def find_files(paths: Sequence[Path]) -> list[SourceFile]:
     :raises CommandError: a path does not exist, or there is no file at all.
     """
     found: dict[Path, None] = {}
+    unreadable: dict[Path, str] = {}
     for path in paths:
-        if not path.exists():
-            raise CommandError(f"there is no {path}")
-        for file in [path] if path.is_file() else _files_below(path):
-            found[file.resolve()] = None
-    if not found:
+        try:
+            if not path.exists():
+                raise CommandError(f"there is no {path}")
+            files = [path] if path.is_file() else _files_below(path, unreadable)
+            for file in files:
+                found[file.resolve()] = None
+        except OSError as error:
+            unreadable[path] = error.strerror or str(error)
+    for file in [file for file in found if not _is_text(file.name)]:
+        del found[file]
+        unreadable[file] = "its name is not UTF-8"
+    if not found and not unreadable:
         raise CommandError("there are no files to ingest")
-    return [SourceFile(path) for path in found]
+    return FoundFiles([SourceFile(path) for path in found], unreadable)
 
 
-def _files_below(directory: Path) -> Iterator[Path]:
-    for root, directories, names in os.walk(directory):
+def _files_below(directory: Path, unreadable: dict[Path, str]) -> Iterator[Path]:
+    def note(error: OSError) -> None:
+        unreadable[Path(error.filename)] = error.strerror or str(error)
+
+    for root, directories, names in os.walk(directory, onerror=note):
         directories[:] = sorted(name for name in directories if not name.startswith("."))
-        for name in sorted(names):
-            path = Path(root, name)
-            if not name.startswith(".") and path.is_file():
-                yield path
+        for path in (Path(root, name) for name in sorted(names) if not name.startswith(".")):
+            try:
+                if path.is_file():
+                    yield path
+            except OSError as error:
+                note(error)
+
+
+def _is_text(name: str) -> bool:
+    """``False`` for a name of bytes that are not UTF-8, which Python holds as lone surrogates."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def parse_metadata(pairs: Sequence[str]) -> dict[str, Any]:

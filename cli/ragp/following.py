@@ -42,6 +42,11 @@ def outcome_of(path: Path, answer: Mapping[str, Any]) -> Outcome:
     )
 
 
+def unreadable_outcomes(unreadable: Mapping[Path, str]) -> list[Outcome]:
+    """Of what :func:`ragp.files.find_files` could not look into."""
+    return [Outcome(path, UNREADABLE, reason=reason) for path, reason in unreadable.items()]
+
+
 def reason_of(answer: Mapping[str, Any]) -> str:
     error = answer.get("error") or {}
     return ": ".join(part for part in (error.get("stage"), error.get("message")) if part)

@@ -1,5 +1,6 @@
 """What became of the documents of one command, and how that is shown."""
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -51,9 +52,16 @@ def print_summary(outcomes: Sequence[Outcome]) -> None:
         for title in ("document", "state", "reason"):
             table.add_column(title, overflow="fold")
         for outcome in bad:
-            table.add_row(escape(outcome.path.name), f"[red]{outcome.state}[/red]", escape(outcome.reason))
+            table.add_row(
+                escape(_printable(outcome.path)), f"[red]{outcome.state}[/red]", escape(outcome.reason)
+            )
         out.print(table)
     out.print(", ".join(_counts(outcomes)) or "nothing to do")
+
+
+def _printable(path: Path) -> str:
+    # A name may hold bytes that are not UTF-8.
+    return os.fsencode(path.name).decode(errors="replace")
 
 
 def exit_code(outcomes: Iterable[Outcome]) -> None:

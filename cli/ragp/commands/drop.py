@@ -19,9 +19,9 @@ from ragp.commands.ingest import (
     Paths,
 )
 from ragp.console import out, report
-from ragp.drops import DropFields, Producer
-from ragp.errors import CommandError
+from ragp.drops import DropFields, Producer, TooLargeError
 from ragp.files import SourceFile, find_files, parse_metadata
+from ragp.following import REFUSED, UNREADABLE, unreadable_outcomes
 from ragp.nats_client import connected
 from ragp.options import ApiKey, DataDir, Url, settings_from
 from ragp.outcomes import Outcome, exit_code, print_summary, progress
@@ -45,14 +45,16 @@ def drop(
 ) -> None:
     """Drop files onto the bulk queue, without HTTP; exit code 1 if any failed."""
     settings = settings_from(data_dir=data_dir, url=url, api_key=api_key)
-    files = find_files(paths)
+    files, unreadable = find_files(paths)
     fields = DropFields(collection, parse_metadata(metadata or []), acl)
-    if not wait:
-        sequences = asyncio.run(_drop_only(settings, files, fields))
-        out.print(f"{len(sequences)} stored in the queue")
-        return
-    outcomes = asyncio.run(drop_files(settings, files, fields, create=create))
-    print_summary(outcomes)
+    if wait:
+        outcomes = asyncio.run(drop_files(settings, files, fields, create=create))
+    else:
+        outcomes = asyncio.run(drop_only(settings, files, fields))
+        out.print(f"{len(files) - len(outcomes)} stored in the queue")
+    outcomes += unreadable_outcomes(unreadable)
+    if wait or outcomes:
+        print_summary(outcomes)
     exit_code(outcomes)
 
 
@@ -75,27 +77,38 @@ async def drop_files(
         with progress() as bar:
             dropping = bar.add_task("drop", total=len(files))
             indexing = bar.add_task("index", total=len(files))
+            not_dropped = []
             for file in files:
-                dropped[await _drop(producer, file, fields)] = file
+                stored = await _drop(producer, file, fields)
                 bar.advance(dropping)
-            done = await await_drops(
+                if isinstance(stored, Outcome):
+                    not_dropped.append(stored)
+                    bar.advance(indexing)
+                else:
+                    dropped[stored] = file
+            done = not_dropped + await await_drops(
                 api, hints, fields.collection, dropped, lambda: bar.advance(indexing),
                 handled=partial(handled_up_to, listener, topology),
             )  # fmt: skip
     return sorted(done, key=lambda outcome: order[outcome.path])
 
 
-async def _drop_only(settings: CliSettings, files: Sequence[SourceFile], fields: DropFields) -> list[int]:
+async def drop_only(settings: CliSettings, files: Sequence[SourceFile], fields: DropFields) -> list[Outcome]:
+    """The outcomes of those that could not be dropped."""
     async with connected(find_nats(settings, "producer")) as client:
         producer = Producer(client, Topology(settings.namespace), settings.tenant)
-        return [await _drop(producer, file, fields) for file in files]
+        stored = [await _drop(producer, file, fields) for file in files]
+    return [result for result in stored if isinstance(result, Outcome)]
 
 
-async def _drop(producer: Producer, file: SourceFile, fields: DropFields) -> int:
+async def _drop(producer: Producer, file: SourceFile, fields: DropFields) -> int | Outcome:
+    """The sequence of the drop, or why this file is none; the others go on."""
     try:
         return await producer.drop(file, fields)
     except ValidationError as error:
         first = error.errors()[0]
-        raise CommandError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        return Outcome(file.path, REFUSED, reason=f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
+    except TooLargeError as error:
+        return Outcome(file.path, REFUSED, reason=error.message)
     except OSError as error:
-        raise CommandError(f"{file.path} cannot be read: {error.strerror or error}") from error
+        return Outcome(file.path, UNREADABLE, reason=error.strerror or str(error))

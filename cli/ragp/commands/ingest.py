@@ -11,7 +11,7 @@ from ragp.client import PATIENCE, GatewayClient, UploadFields
 from ragp.console import report
 from ragp.errors import GatewayError
 from ragp.files import SourceFile, find_files, parse_metadata
-from ragp.following import REFUSED, TERMINAL, UNREADABLE, follow, outcome_of
+from ragp.following import REFUSED, TERMINAL, UNREADABLE, follow, outcome_of, unreadable_outcomes
 from ragp.options import ApiKey, DataDir, Url, settings_from
 from ragp.outcomes import Outcome, exit_code, print_summary, progress
 from ragp.target import Gateway, find_gateway
@@ -42,10 +42,11 @@ def ingest(
     api_key: ApiKey = None,
 ) -> None:
     """Upload files and wait until they are searchable; exit code 1 if any failed."""
-    files = find_files(paths)
+    files, unreadable = find_files(paths)
     fields = UploadFields(collection, parse_metadata(metadata or []), acl)
     gateway = find_gateway(settings_from(data_dir=data_dir, url=url, api_key=api_key))
     outcomes = asyncio.run(ingest_files(gateway, files, fields, create=create))
+    outcomes += unreadable_outcomes(unreadable)
     print_summary(outcomes)
     exit_code(outcomes)
 
