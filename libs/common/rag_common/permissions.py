@@ -91,6 +91,8 @@ def _gateway(topology: Topology) -> Permissions:
         *_read(documents),
         *_purge(documents),
         *_stream_infos(topology),
+        # The reconciler asks each stage for its oldest message.
+        *(f"{_API}.STREAM.MSG.GET.{topology.stream(stage)}" for stage in ("INGEST", "EMBED", "INDEX")),
     ]
     return _allow(publish, [topology.pattern(PassagesFound)], inbox=inbox_prefix("gateway"))
 

@@ -11,7 +11,10 @@ from nats.js import JetStreamContext
 
 from rag_common.contracts import (
     AcceptedContent,
+    EmbedChunks,
+    IndexChunks,
     IngestDocument,
+    Message,
     PurgeDocument,
     UpdateIndexedDocument,
 )
@@ -81,15 +84,51 @@ async def test_a_job_that_still_waits_is_not_published_again(quick: Gateway) -> 
     assert await counted(quick, "jobs_republished") == 0
 
 
-async def test_a_message_in_a_later_stage_protects_what_is_not_older(quick: Gateway) -> None:
+@pytest.mark.parametrize(("message", "tokens"), [(IndexChunks, {}), (EmbedChunks, {"lane": "interactive"})])
+async def test_a_message_in_a_later_stage_protects_what_is_not_older(
+    quick: Gateway, message: type[Message], tokens: dict[str, str]
+) -> None:
     await quick.upload()
     await quick.lose_jobs("INGEST")
-    await quick.jetstream.publish(quick.topology.subject(PurgeDocument), b"{}")
+    await quick.jetstream.publish(quick.topology.subject(message, **tokens), b"{}")
     await turns(quick)
     # any stage may still hold a message of this document
     assert await quick.stored(IngestDocument) == []
-    await quick.lose_jobs("INDEX")
+    assert message.stream is not None
+    await quick.lose_jobs(message.stream)
     await queued(quick, IngestDocument, 1)
+
+
+@pytest.mark.parametrize(
+    ("message", "tokens"),
+    [
+        (IngestDocument, {"lane": "bulk", "tenant": TENANT}),
+        (EmbedChunks, {"lane": "bulk"}),
+        (PurgeDocument, {}),
+        (UpdateIndexedDocument, {}),
+    ],
+)
+async def test_an_old_message_of_another_kind_stops_no_recovery(
+    place: Place,
+    registry: Registry,
+    jetstream: JetStreamContext,
+    message: type[Message],
+    tokens: dict[str, str],
+) -> None:
+    await jetstream.publish(place.topology.subject(message, **tokens), b"{}")
+    async with running_gateway(place, registry, jetstream, **QUICK) as gateway:
+        uploaded = await gateway.upload()
+        lane = gateway.topology.pattern(IngestDocument, lane="interactive")
+        await jetstream.purge_stream(gateway.topology.stream("INGEST"), subject=lane)
+
+        async def republished() -> bool | None:
+            return await counted(gateway, "jobs_republished") == 1 or None
+
+        await eventually(republished)
+        stream = gateway.topology.stream("INGEST")
+        subject = gateway.topology.subject(IngestDocument, lane="interactive", tenant=TENANT)
+        job = IngestDocument.decode((await jetstream.get_last_msg(stream, subject)).data or b"")
+        assert job.content == AcceptedContent(document_id=uploaded["id"], generation=1)
 
 
 async def test_a_finished_document_is_left_alone(quick: Gateway) -> None:

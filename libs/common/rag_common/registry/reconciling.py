@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 
+from rag_common.contracts import Lane
 from rag_common.registry.database import Database
 from rag_common.registry.ingesting import SELECT_GENERATION, generation_row
 from rag_common.registry.rows import UNFINISHED, Generation
@@ -25,16 +26,19 @@ class Reconciling:
         async with self._database.dedicated() as connection:
             yield await connection.fetchval("SELECT pg_try_advisory_lock($1)", RECONCILER_LOCK)
 
-    async def without_message(self, queued_before: datetime, limit: int = 500) -> list[Generation]:
-        """Unfinished generations queued, or moved on, before the oldest message that any stage still holds.
+    async def without_message(
+        self, lane: Lane, queued_before: datetime, limit: int = 500
+    ) -> list[Generation]:
+        """Unfinished generations of a lane queued, or moved on, before the oldest message of any stage of it.
 
         A stage publishes its messages after the transition that leads to them, so these are newer.
         """
         async with self._database.connection() as connection:
             rows = await connection.fetch(
-                SELECT_GENERATION + " WHERE g.state = ANY($1) AND d.state = 'active' "
-                "AND greatest(g.queued_at, g.updated_at) < $2 ORDER BY g.queued_at LIMIT $3",
+                SELECT_GENERATION + " WHERE g.state = ANY($1) AND d.state = 'active' AND g.lane = $2 "
+                "AND greatest(g.queued_at, g.updated_at) < $3 ORDER BY g.queued_at LIMIT $4",
                 list(UNFINISHED),
+                lane,
                 queued_before,
                 limit,
             )

@@ -1,12 +1,12 @@
 """One turn of the reconciler: it finishes what a crash has left half done."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Protocol, get_args
+from typing import Protocol
 
 import structlog
 
@@ -20,6 +20,8 @@ ORPHAN_FLOOR = 20
 STAMP = "installation"
 """Name of the object that holds the installation id; no upload id looks like it."""
 _OBJECT_BATCH = 500
+_LANES: tuple[Lane, ...] = ("interactive", "bulk")
+_Step = Callable[[Counter[str]], Awaitable[None]]
 
 _log = structlog.get_logger(__name__)
 
@@ -130,8 +132,9 @@ class Reconciler:
             if stamped is not None:
                 raise ForeignInstallation(f"NATS is stamped by the installation {stamped}")
             done["documents_orphaned"] = await self._ledger.delete_orphaned_documents()
-            requeues = (partial(self._requeue, lane) for lane in get_args(Lane))
-            for step in (*requeues, self._purge, self._update):
+            requeues = [partial(self._requeue, lane) for lane in _LANES]
+            steps: list[_Step] = [*requeues, self._purge, self._update]
+            for step in steps:
                 try:
                     await step(done)
                 except Overloaded as error:
