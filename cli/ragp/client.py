@@ -54,13 +54,16 @@ class GatewayClient:
     ) -> None:
         self._url = gateway.url
         self._patience = patience
-        self._http = httpx.AsyncClient(
-            base_url=gateway.url,
-            headers={"Authorization": f"Bearer {gateway.api_key}"},
-            timeout=_TIMEOUT,
-            limits=httpx.Limits(max_connections=connections),
-            transport=transport,
-        )
+        try:
+            self._http = httpx.AsyncClient(
+                base_url=gateway.url,
+                headers={"Authorization": f"Bearer {gateway.api_key}"},
+                timeout=_TIMEOUT,
+                limits=httpx.Limits(max_connections=connections),
+                transport=transport,
+            )
+        except httpx.InvalidURL as error:
+            raise CommandError(f"{gateway.url} is not a URL: {error}", cure="check --url") from error
 
     async def __aenter__(self) -> Self:
         return self
@@ -133,8 +136,7 @@ class GatewayClient:
             await asyncio.sleep(min(_retry_after(response), _LONGEST_WAIT))
         if not response.is_success:
             raise _error(response)
-        decoded: Json = response.json() if response.content else {}
-        return decoded
+        return _decoded(response)
 
     async def _send_patiently(
         self, method: str, path: str, file: Path | None, content: Json
@@ -164,6 +166,18 @@ def _document_path(document_id: str) -> str:
     if document_id in (".", ".."):
         raise CommandError(f"{document_id!r} is not the id of a document")
     return "/v1/documents/" + quote(document_id, safe="")
+
+
+def _decoded(response: httpx.Response) -> Json:
+    try:
+        decoded = response.json() if response.content else {}
+    except ValueError:
+        decoded = None
+    if not isinstance(decoded, dict):
+        raise CommandError(
+            f"{response.url} answers with something that is not the API", cure="check --url or RAGP_URL"
+        )
+    return decoded
 
 
 def _retry_after(response: httpx.Response) -> float:

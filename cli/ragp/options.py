@@ -40,5 +40,5 @@ def settings_from(**overrides: Any) -> CliSettings:
         return CliSettings(**{name: value for name, value in overrides.items() if value is not None})
     except ValidationError as error:
         first = error.errors()[0]
-        name = "RAGP_" + "_".join(map(str, first["loc"])).upper()
+        name = f"RAGP_{first['loc'][0]}".upper()
         raise CommandError(f"{name} is not valid: {first['msg']}") from error

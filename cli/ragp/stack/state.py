@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal, Self, get_args
 
 import psutil
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 
 from rag_common.permissions import Role
 from ragp.errors import StackError
@@ -61,9 +61,12 @@ class DataDirectory:
             ) from error
 
     def api_key(self) -> str | None:
-        """The bootstrap API key that the gateway has written, if it has started once."""
+        """The bootstrap API key that the gateway has written, if it has started once.
+
+        :raises StackError: it cannot be read.
+        """
         try:
-            return self.api_key_file.read_text().strip() or None
+            return _read(self.api_key_file).decode(errors="replace").strip() or None
         except FileNotFoundError:
             return None
 
@@ -73,12 +76,13 @@ class StackState(BaseModel):
 
     ports: dict[str, int] = {}
     secrets: dict[str, str] = {}
+    _reserved: set[int] = PrivateAttr(default_factory=set)
 
     @classmethod
     def load(cls, directory: DataDirectory) -> Self:
-        """:raises StackError: the file is damaged."""
+        """:raises StackError: the file is damaged or cannot be read."""
         try:
-            return cls.model_validate_json(directory.state_file.read_bytes())
+            return cls.model_validate_json(_read(directory.state_file))
         except FileNotFoundError:
             return cls()
         except ValidationError as error:
@@ -94,11 +98,15 @@ class StackState(BaseModel):
         """The password of this name, generated at first use."""
         return self.secrets.setdefault(name, secrets.token_hex(24))
 
+    def reserve(self, port: int) -> None:
+        """Assign this port to nobody: it is the gateway's, which is not remembered."""
+        self._reserved.add(port)
+
     def assign_port(self, name: str) -> int:
         """The remembered port when it is free, else another free one."""
         port = self.ports.get(name)
-        if port is None or not port_is_free(port):
-            port = self.ports[name] = free_port(exclude=set(self.ports.values()))
+        if port is None or port in self._reserved or not port_is_free(port):
+            port = self.ports[name] = free_port(exclude=self._reserved | set(self.ports.values()))
         return port
 
 
@@ -134,9 +142,12 @@ class RunRecord(BaseModel):
 
     @classmethod
     def load(cls, directory: DataDirectory) -> Self | None:
-        """The last record written, or ``None``; it may describe a stack that has died."""
+        """The last record written, or ``None``; it may describe a stack that has died.
+
+        :raises StackError: it cannot be read.
+        """
         try:
-            return cls.model_validate_json(directory.run_file.read_bytes())
+            return cls.model_validate_json(_read(directory.run_file))
         except (FileNotFoundError, ValidationError):
             return None
 
@@ -148,6 +159,18 @@ class RunRecord(BaseModel):
 
     def supervisor(self) -> psutil.Process | None:
         return living_process(self.pid, self.created)
+
+
+def _read(path: Path) -> bytes:
+    """:raises FileNotFoundError: there is none. :raises StackError: it cannot be read."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise StackError(
+            f"{path} cannot be read: {error.strerror}", cure="run as the user who started the stack"
+        ) from error
 
 
 def living_process(pid: int | None, created: float | None) -> psutil.Process | None:

@@ -153,3 +153,15 @@ async def test_any_other_answer_below_400_is_not_success() -> None:
     async with gateway.client() as client:
         with pytest.raises(GatewayError, match="304"):
             await client.document("1")
+
+
+@pytest.mark.parametrize("answer", [PlainTextResponse("<html>Welcome</html>"), JSONResponse(["a", "list"])])
+async def test_an_answer_of_another_server_is_an_error(answer: Response) -> None:
+    async with FakeGateway(answer).client() as client:
+        with pytest.raises(CommandError, match="not the API"):
+            await client.document("1")
+
+
+async def test_a_url_that_cannot_be_used_is_an_error() -> None:
+    with pytest.raises(CommandError, match="not a URL"):
+        GatewayClient(Gateway("http://host:port", "key"))

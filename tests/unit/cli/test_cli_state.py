@@ -3,6 +3,7 @@
 import os
 import socket
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -53,6 +54,14 @@ def test_a_remembered_port_that_is_taken_gives_way(directory: DataDirectory) -> 
         assert state.assign_port("nats") != port
 
 
+def test_the_port_of_the_gateway_is_assigned_to_nobody_else(directory: DataDirectory) -> None:
+    state = StackState.load(directory)
+    port = state.assign_port("nats")
+    state.reserve(port)
+    assert state.assign_port("nats") != port
+    assert "reserved" not in state.model_dump_json()
+
+
 def test_what_holds_secrets_is_readable_by_its_owner_alone(directory: DataDirectory) -> None:
     StackState(secrets={"postgres": "x"}).save(directory)
     assert stat.S_IMODE(directory.state_file.stat().st_mode) == 0o600
@@ -63,6 +72,18 @@ def test_a_damaged_state_file_is_not_replaced_by_new_passwords(directory: DataDi
     directory.state_file.write_text("{")
     with pytest.raises(StackError, match="damaged"):
         StackState.load(directory)
+
+
+def test_what_cannot_be_read_names_the_file(directory: DataDirectory) -> None:
+    readers: dict[Path, Callable[[], object]] = {
+        directory.api_key_file: directory.api_key,
+        directory.run_file: lambda: RunRecord.load(directory),
+        directory.state_file: lambda: StackState.load(directory),
+    }
+    for path, read in readers.items():
+        path.mkdir()
+        with pytest.raises(StackError, match=f"{path.name} cannot be read"):
+            read()
 
 
 def test_a_data_directory_that_cannot_be_made_names_the_cure(tmp_path: Path) -> None:
