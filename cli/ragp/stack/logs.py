@@ -13,6 +13,8 @@ def rotate(log: Path, *, max_bytes: int = MAX_LOG_BYTES, kept: int = KEPT_LOGS) 
 
     The file itself is emptied, not renamed: its writer holds it open for appending. Lines written
     between the copy and the emptying are lost. Of a huge log only the end is copied.
+
+    :raises OSError: it could not be moved; the log is emptied where that is possible.
     """
     try:
         size = log.stat().st_size
@@ -20,14 +22,17 @@ def rotate(log: Path, *, max_bytes: int = MAX_LOG_BYTES, kept: int = KEPT_LOGS) 
         return False
     if size <= max_bytes:
         return False
-    for number in range(kept - 1, 0, -1):
-        older = _numbered(log, number)
-        if older.exists():
-            os.replace(older, _numbered(log, number + 1))
-    with open(log, "rb") as source, open(_numbered(log, 1), "wb") as copy:
-        source.seek(size - max_bytes)
-        shutil.copyfileobj(source, copy)
-    os.truncate(log, 0)
+    try:
+        for number in range(kept - 1, 0, -1):
+            older = _numbered(log, number)
+            if older.exists():
+                os.replace(older, _numbered(log, number + 1))
+        with open(log, "rb") as source, open(_numbered(log, 1), "wb") as copy:
+            source.seek(size - max_bytes)
+            shutil.copyfileobj(source, copy)
+    finally:
+        # Also without a copy: on a full disk a log that grows is the last thing to keep.
+        os.truncate(log, 0)
     return True
 
 

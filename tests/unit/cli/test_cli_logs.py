@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from ragp.stack.logs import last_lines, rotate
 
 
@@ -35,6 +37,15 @@ def test_old_logs_are_numbered_cut_and_at_last_dropped(tmp_path: Path) -> None:
         "nats.log.2": "3" * 10,
         "nats.log.3": "2" * 10,
     }
+
+
+def test_a_log_that_cannot_be_copied_is_emptied_all_the_same(tmp_path: Path) -> None:
+    log = tmp_path / "nats.log"
+    log.write_text("x" * 20)
+    (tmp_path / "nats.log.1").mkdir()
+    with pytest.raises(IsADirectoryError):
+        rotate(log, max_bytes=10, kept=1)
+    assert log.read_text() == ""
 
 
 def test_last_lines(tmp_path: Path) -> None:
