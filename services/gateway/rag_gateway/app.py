@@ -122,6 +122,7 @@ class _Service:
             metrics=self.metrics,
             stopping=self.stopping,
             uploads=asyncio.Semaphore(settings.max_uploads),
+            event_streams=asyncio.Semaphore(settings.max_event_streams),
         )
 
     def _subscribe(self, registry: Registry, jobs: GatewayJobs) -> None:

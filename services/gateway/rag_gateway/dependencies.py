@@ -63,6 +63,7 @@ class Gateway:
     stopping: asyncio.Event
     """Set when the service drains: answers without an end have to end."""
     uploads: asyncio.Semaphore
+    event_streams: asyncio.Semaphore
 
 
 async def _gateway(request: Request) -> Gateway:

@@ -46,6 +46,9 @@ class GatewaySettings(DatabaseSettings):
     search_timeout: float = Field(
         10.0, gt=0, le=120, description="Seconds until a search without an answer ends in 504."
     )
+    max_event_streams: int = Field(
+        1000, ge=1, description="Event streams that one gateway serves at once; above it the answer is 503."
+    )
     event_poll_interval: float = Field(
         5.0, gt=0, description="Seconds after which an event stream looks at the registry without a hint."
     )

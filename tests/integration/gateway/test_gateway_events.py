@@ -152,6 +152,25 @@ async def test_a_client_that_leaves_is_forgotten(gateway: Gateway) -> None:
     await eventually(no_reader)
 
 
+async def test_one_stream_too_many_is_refused_until_another_ends(
+    place: Place, registry: Registry, jetstream: JetStreamContext
+) -> None:
+    async with running_gateway(place, registry, jetstream, max_event_streams=1) as gateway:
+        uploaded = await gateway.upload()
+        path = f"/v1/documents/{uploaded['id']}/events"
+        async with gateway.http.stream("GET", path):
+            await eventually(lambda: open_streams(gateway, 1))
+            refused = await gateway.http.get(path)
+            problem(refused, 503, "overloaded")
+            assert "retry-after" in refused.headers
+
+        async def accepted() -> bool | None:
+            async with gateway.http.stream("GET", path) as again:
+                return again.status_code == 200 or None
+
+        await eventually(accepted)
+
+
 async def test_a_stopping_gateway_ends_its_streams(
     place: Place, registry: Registry, jetstream: JetStreamContext
 ) -> None:

@@ -4,12 +4,13 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Response
 from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
-from rag_common.errors import TransientError
+from rag_common.errors import Overloaded, TransientError
 from rag_common.registry import Document, Transition, UnknownDocument
 from rag_gateway.dependencies import CallerDep, DocumentId, Gateway, GatewayDep
 from rag_gateway.identity import Caller
@@ -37,7 +38,7 @@ data: {"state":"live"}
     responses={
         200: {"content": {"text/event-stream": {"example": _EXAMPLE}}, "description": "Server-sent events"},
         204: {"description": "The document is finished and the client has seen everything"},
-        **responses(401, 404, 422),
+        **responses(401, 404, 422, 503),
     },
 )
 async def events(
@@ -57,11 +58,27 @@ async def events(
         if not missed:
             # tells a browser's EventSource not to come back
             return Response(status_code=204)
-    return StreamingResponse(
+    return _EventStream(
+        gateway.event_streams,
         _stream(gateway, caller, document.id, seen),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
+
+
+class _EventStream(StreamingResponse):
+    """Takes one of the places for as long as it is sent; the answer is 503 when there is none."""
+
+    def __init__(self, places: asyncio.Semaphore, events: AsyncIterator[bytes], **options: Any) -> None:
+        super().__init__(events, **options)
+        self._places = places
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """:raises Overloaded: before anything is sent."""
+        if self._places.locked():
+            raise Overloaded("too many event streams at once; try again in a moment")
+        async with self._places:
+            await super().__call__(scope, receive, send)
 
 
 async def _stream(gateway: Gateway, caller: Caller, document_id: str, seen: int) -> AsyncIterator[bytes]:
