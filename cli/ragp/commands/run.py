@@ -103,7 +103,7 @@ def start_detached(data_dir: Path, port: int) -> RunRecord:
             report(f"[green]ready[/green] at {record.url} (state in {directory.root}; `ragp down` stops it)")
             return record
         if supervisor.poll() is not None:
-            raise _reported_error(_new_text(log, log_start))
+            raise reported_error(_new_text(log, log_start))
         time.sleep(_POLL_SECONDS)
     supervisor.terminate()
     raise StackError(f"not ready after {_START_SECONDS:.0f} s; see {log}")
@@ -131,10 +131,11 @@ def stop_running(directory: DataDirectory) -> bool:
     return True
 
 
-def _reported_error(text: str) -> StackError:
+def reported_error(text: str) -> StackError:
     """What the supervisor wrote before it ended, as :func:`ragp.console.report_error` writes it."""
-    _, _, told = text.rpartition("error: ")
-    message, _, cure = told.partition("\ntry:")
+    # The message may quote a log, with errors of its own; a line of a log begins otherwise.
+    _, _, told = f"\n{text}".partition("\nerror: ")
+    message, _, cure = (told or text).rpartition("\ntry:") if "\ntry:" in told else (told or text, "", "")
     return StackError(message.strip(), cure=cure.strip() or None)
 
 
