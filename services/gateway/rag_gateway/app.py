@@ -14,7 +14,7 @@ from rag_common.contracts import DeadLetter
 from rag_common.errors import TransientError
 from rag_common.objects import ObjectStore
 from rag_common.registry import Registry
-from rag_common.service import Readiness, probe_routes, running, serve, when_available
+from rag_common.service import probe_routes, running, serve, when_available
 from rag_common.topology import Topology
 from rag_gateway import openapi, pages, problems
 from rag_gateway.adapters.event_feed import EventFeed
@@ -33,6 +33,7 @@ from rag_gateway.domain.searching import Searches
 from rag_gateway.handlers import dead_letter_handler
 from rag_gateway.identity import ApiKeys, Caller, bootstrap_key
 from rag_gateway.metrics import CountRequests, GatewayMetrics
+from rag_gateway.readiness import PublicReadiness
 from rag_gateway.routes import collections, documents, events, search, uploads
 from rag_gateway.settings import GatewaySettings
 
@@ -78,7 +79,7 @@ class _Service:
         self.metrics = GatewayMetrics(broker.metrics)
         self._inbox = ReplyInbox(topology)
         checks = {"registry": self._check_registry, "replies": self._inbox.check}
-        self.readiness = Readiness(broker, topology, CONSUMERS, checks)
+        self.readiness = PublicReadiness(broker, topology, CONSUMERS, checks)
         self.stopping = asyncio.Event()
 
     async def _check_registry(self) -> None:
