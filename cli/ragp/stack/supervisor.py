@@ -129,7 +129,7 @@ class Stack:
         try:
             end_orphans(self.directory)
             state = StackState.load(self.directory)
-            self._take_port()
+            self._take_port(state)
             self._nats = EmbeddedNats(self.directory, state)
             self._postgres = EmbeddedPostgres(self.directory, state)
             services = service_specs(self.directory, state, self._nats, self._postgres, self._port)
@@ -199,16 +199,20 @@ class Stack:
         while True:
             await asyncio.sleep(_HOUSEKEEPING_SECONDS)
             for name in ("supervisor", *self._processes):
-                rotate(self.directory.log(name))
+                try:
+                    rotate(self.directory.log(name))
+                except OSError as error:
+                    _log.warning("the log of %s could not be rotated: %s", name, error)
 
-    def _take_port(self) -> None:
+    def _take_port(self, state: StackState) -> None:
         if self._port == 0:
-            self._port = free_port()
+            self._port = free_port(exclude=set(state.ports.values()))
         elif not port_is_free(self._port):
             raise StackError(
                 f"port {self._port} is taken by another program",
                 cure="choose another one: ragp up --port 8081",
             )
+        state.reserve(self._port)
 
     def _acquire_lock(self) -> None:
         lock = open(self.directory.lock_file, "a")  # noqa: SIM115 - held until _release_lock
