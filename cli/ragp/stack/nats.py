@@ -9,7 +9,7 @@ from rag_common.permissions import Permissions, Role, permissions
 from rag_common.topology import Topology
 from ragp.errors import StackError
 from ragp.stack.probe import http_ok
-from ragp.stack.process import ProcessSpec
+from ragp.stack.process import ProcessSpec, bare_environment
 from ragp.stack.state import (
     DEFAULT_TENANT,
     LOOPBACK,
@@ -66,6 +66,7 @@ class EmbeddedNats:
             ready=self._ready,
             log=self._directory.log("nats"),
             port=self._port,
+            inherits=bare_environment,
             death_signal=signal.SIGTERM,
         )
 

@@ -16,7 +16,7 @@ import psutil
 
 from rag_common.embedded import MissingProgramError, postgres_bin_dir
 from ragp.errors import StackError
-from ragp.stack.process import ProcessSpec
+from ragp.stack.process import ProcessSpec, bare_environment
 from ragp.stack.state import LOOPBACK, DataDirectory, StackState
 from ragp.stack.unprivileged import as_user, reachable_programs, unprivileged_user
 
@@ -89,6 +89,7 @@ class EmbeddedPostgres:
             # SIGINT is PostgreSQL's fast shutdown: no waiting for clients, and a clean cluster.
             stop_signal=signal.SIGINT,
             death_signal=signal.SIGINT,
+            inherits=bare_environment,
             owner=self._owner,
             pass_fds=self._pass_fds,
             before_start=self._remove_stale_pid_file,
@@ -134,7 +135,7 @@ class EmbeddedPostgres:
         process = await asyncio.create_subprocess_exec(
             *as_user(self._owner, self._program(program), *arguments),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-            pass_fds=self._pass_fds, cwd="/",
+            pass_fds=self._pass_fds, cwd="/", env=bare_environment(),
         )  # fmt: skip
         try:
             output, _ = await asyncio.wait_for(process.communicate(sql.encode()), _INITDB_SECONDS)

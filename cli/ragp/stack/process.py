@@ -27,6 +27,19 @@ _POLL_SECONDS = 0.05
 _log = logging.getLogger(__name__)
 
 
+def inherited_environment() -> dict[str, str]:
+    """What a child gets of our environment: the services' settings, but not those of this command.
+
+    (A NATS URL for ``ragp drop``, say, must not make the stack provision another server.)
+    """
+    return {name: value for name, value in os.environ.items() if not name.startswith("RAGP_")}
+
+
+def bare_environment() -> dict[str, str]:
+    """For a program that is no service of ours: no secret of our environment concerns it."""
+    return {name: os.environ[name] for name in ("PATH", "LANG", "TZ") if name in os.environ}
+
+
 @dataclass(frozen=True)
 class ProcessSpec:
     """How to run one program and how to know that it is ready."""
@@ -37,6 +50,8 @@ class ProcessSpec:
     log: Path
     port: int | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    """Added to what it inherits."""
+    inherits: Callable[[], dict[str, str]] = inherited_environment
     start_seconds: float = 60.0
     stop_signal: signal.Signals = signal.SIGTERM
     stop_seconds: float = 30.0
@@ -50,14 +65,6 @@ class ProcessSpec:
     """Restores what a crash has cost; a :class:`StackError` from it is tried again."""
 
 
-def inherited_environment() -> dict[str, str]:
-    """What a child gets of our environment: the services' settings, but not those of this command.
-
-    (A NATS URL for ``ragp drop``, say, must not make the stack provision another server.)
-    """
-    return {name: value for name, value in os.environ.items() if not name.startswith("RAGP_")}
-
-
 async def spawn(spec: ProcessSpec) -> asyncio.subprocess.Process:
     """Start the program in a session of its own, its output appended to its log."""
     owner = "-" if spec.owner is None else "{}:{}".format(*spec.owner)
@@ -66,7 +73,7 @@ async def spawn(spec: ProcessSpec) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
             sys.executable, "-I", "-S", launch.__file__, *arguments,
             stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
-            env={**inherited_environment(), **spec.environment},
+            env={**spec.inherits(), **spec.environment},
             cwd="/", pass_fds=spec.pass_fds, start_new_session=True,
         )  # fmt: skip
 

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from ragp.errors import StackError
-from ragp.stack.process import ProcessSpec, SupervisedProcess
+from ragp.stack.process import ProcessSpec, SupervisedProcess, bare_environment
 
 SERVER = """
 import pathlib, sys, time
@@ -160,6 +160,18 @@ async def test_what_cannot_be_prepared_is_tried_again(supervise: Callable[..., S
     process = supervise(SERVER, before_start=prepare)
     await process.start()
     assert (process.restarts, process.state) == (1, "ready")
+
+
+async def test_a_program_that_is_no_service_gets_none_of_our_secrets(
+    supervise: Callable[..., SupervisedProcess], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAG_MODEL_API_KEY", "secret")
+    monkeypatch.setenv("TZ", "UTC")
+    process = supervise(SERVER, inherits=bare_environment)
+    await process.start()
+    environment = psutil.Process(process.pid).environ()
+    assert "RAG_MODEL_API_KEY" not in environment
+    assert environment["TZ"] == "UTC"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells children about their parent's death")
