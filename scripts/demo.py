@@ -1,6 +1,7 @@
 """``make demo``: start the platform on this machine, ingest the example corpus, search it, stop."""
 
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -38,7 +39,7 @@ def ragp(*arguments: str) -> None:
     :raises DemoError: it failed.
     """
     print(f"\n$ ragp {shlex.join(arguments)}", flush=True)
-    if subprocess.run(_command(*arguments), check=False).returncode != 0:
+    if subprocess.run(_command(*arguments), env=own_environment(), check=False).returncode != 0:
         raise DemoError(f"'ragp {arguments[0]}' failed; more in: ragp logs")
 
 
@@ -46,15 +47,26 @@ def _command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "ragp", *arguments]
 
 
+def own_environment() -> dict[str, str]:
+    """Without the settings that lead to another installation: the examples are for this machine's."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("RAGP_") or name == "RAGP_DATA_DIR"
+    }
+
+
 def is_running() -> bool:
-    return subprocess.run(_command("status"), capture_output=True, check=False).returncode == 0
+    result = subprocess.run(_command("status"), env=own_environment(), capture_output=True, check=False)
+    return result.returncode == 0
 
 
 def search(wanted: Search) -> None:
     """:raises DemoError: no passage holds the expected words."""
     arguments = ("search", wanted.question, "--collection", COLLECTION, "--limit", "3")
     ragp(*arguments)
-    answer = subprocess.run(_command(*arguments, "--json"), stdout=subprocess.PIPE, check=True)
+    command = _command(*arguments, "--json")
+    answer = subprocess.run(command, env=own_environment(), stdout=subprocess.PIPE, check=True)
     texts = [" ".join(passage["text"].split()) for passage in json.loads(answer.stdout)["passages"]]
     if not any(wanted.expected in text for text in texts):
         raise DemoError(f"no passage says {wanted.expected!r}")

@@ -1,6 +1,7 @@
 """An embedded stack that is driven by the command line, as a user would."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -24,7 +25,10 @@ class CliStack:
     def ragp(self, *arguments: str | Path, code: int = 0) -> str:
         """Run a command of the command line; returns its standard output."""
         command = [sys.executable, "-m", "ragp", *map(str, arguments), "--data-dir", str(self.data_dir)]
-        result = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("RAGP_")}
+        result = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=240, check=False
+        )
         assert result.returncode == code, f"{arguments}\n{result.stdout}\n{result.stderr}"
         assert "Traceback" not in result.stderr
         return result.stdout

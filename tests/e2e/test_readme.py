@@ -23,7 +23,8 @@ class Shell:
     """Runs commands in the root of the repository, with the data directory of the test's own stack."""
 
     def __init__(self, data_dir: Path) -> None:
-        self._environment = {**os.environ, "RAGP_DATA_DIR": str(data_dir), "HF_HUB_OFFLINE": "1"}
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("RAGP_")}
+        self._environment = {**inherited, "RAGP_DATA_DIR": str(data_dir), "HF_HUB_OFFLINE": "1"}
 
     def run(self, *command: str | Path) -> str:
         result = subprocess.run(

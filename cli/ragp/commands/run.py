@@ -135,8 +135,9 @@ def reported_error(text: str) -> StackError:
     """What the supervisor wrote before it ended, as :func:`ragp.console.report_error` writes it."""
     # The message may quote a log, with errors of its own; a line of a log begins otherwise.
     _, _, told = f"\n{text}".partition("\nerror: ")
-    message, _, cure = (told or text).rpartition("\ntry:") if "\ntry:" in told else (told or text, "", "")
-    return StackError(message.strip(), cure=cure.strip() or None)
+    told = told or text
+    message, separator, cure = told.rpartition("\ntry:")
+    return StackError((message if separator else told).strip(), cure=cure.strip() if separator else None)
 
 
 def _new_text(log: Path, start: int) -> str:
