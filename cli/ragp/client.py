@@ -40,8 +40,9 @@ class GatewayClient:
     """A client of one gateway.
 
     Everything raises :class:`GatewayError` when the gateway refuses, and :class:`CommandError` when
-    it cannot be reached. "Busy" (429, 503) is waited out a few times first; a gateway that does not
-    answer, for ``patience`` seconds: it may be restarting.
+    it cannot be reached. "Busy" (429, 503) is waited out a few times first, and for ``patience`` seconds in
+    which no request was taken; a gateway that does not answer, for ``patience`` seconds: it may be
+    restarting.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class GatewayClient:
     ) -> None:
         self._url = gateway.url
         self._patience = patience
+        self._last_taken = 0.0
         try:
             self._http = httpx.AsyncClient(
                 base_url=gateway.url,
@@ -129,13 +131,19 @@ class GatewayClient:
         return await self._request("POST", "/v1/search", json=body)
 
     async def _request(self, method: str, path: str, *, file: Path | None = None, **content: Any) -> Json:
-        for attempt in range(1, _ATTEMPTS + 1):
+        started = time.monotonic()
+        attempt = 0
+        while True:
             response = await self._send_patiently(method, path, file, content)
-            if response.status_code not in _BUSY or attempt == _ATTEMPTS:
+            attempt += 1
+            # Under back-pressure the requests take turns: as long as any is taken, ours will be.
+            patient = time.monotonic() < max(started, self._last_taken) + self._patience
+            if response.status_code not in _BUSY or (attempt >= _ATTEMPTS and not patient):
                 break
             await asyncio.sleep(min(_retry_after(response), _LONGEST_WAIT))
         if not response.is_success:
             raise _error(response)
+        self._last_taken = time.monotonic()
         return _decoded(response)
 
     async def _send_patiently(

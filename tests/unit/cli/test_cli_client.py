@@ -31,8 +31,8 @@ class FakeGateway:
         self.paths.append(request.scope["raw_path"])
         return self._answers.pop(0)
 
-    def client(self) -> GatewayClient:
-        return GatewayClient(Gateway("http://gateway", "key"), transport=self.transport)
+    def client(self, patience: float = 0.0) -> GatewayClient:
+        return GatewayClient(Gateway("http://gateway", "key"), patience=patience, transport=self.transport)
 
 
 def problem(status: int, detail: str, code: str) -> Response:
@@ -69,6 +69,12 @@ async def test_a_gateway_that_stays_busy_is_an_error() -> None:
             await client.document("1")
     assert caught.value.status == 503
     assert len(gateway.bodies) == 8
+
+
+async def test_a_patient_client_waits_for_its_turn() -> None:
+    gateway = FakeGateway(*(busy() for _ in range(20)), JSONResponse({"id": "1"}))
+    async with gateway.client(patience=3600) as client:
+        assert await client.document("1") == {"id": "1"}
 
 
 async def test_a_problem_becomes_an_error_with_its_detail_and_code() -> None:
