@@ -107,3 +107,14 @@ async def test_who_gave_up_is_left_out() -> None:
     with pytest.raises(asyncio.CancelledError):
         await second
     assert run.batches == [[1], [3]]
+
+
+async def test_an_item_that_comes_in_the_moment_a_batch_ends_is_not_left_waiting() -> None:
+    async def run(items: Sequence[int]) -> list[int]:
+        await asyncio.sleep(0)
+        return [10 * item for item in items]
+
+    coalescer = Coalescer(run, max_batch=4)
+    # a caller that goes on at once runs before the event loop has taken leave of the finished worker
+    async with asyncio.timeout(5):
+        assert [await coalescer(number) for number in range(3)] == [0, 10, 20]

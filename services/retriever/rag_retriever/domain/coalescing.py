@@ -26,7 +26,7 @@ class Coalescer(Generic[Q, R]):
         self._max_batch = max_batch
         self._in_flight = in_flight
         self._waiting: deque[tuple[Q, asyncio.Future[R]]] = deque()
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: set[asyncio.Task[None] | None] = set()
 
     async def __call__(self, item: Q) -> R:
         """The answer to one item, or what its batch has raised."""
@@ -36,10 +36,17 @@ class Coalescer(Generic[Q, R]):
             # the task takes its batch when it starts: items of the same turn of the loop go together
             task = asyncio.create_task(self._work())
             self._running.add(task)
-            task.add_done_callback(self._running.discard)
         return await future
 
     async def _work(self) -> None:
+        try:
+            await self._work_off()
+        finally:
+            # not in a callback of the task, which runs later: an item that comes in between would
+            # count on a worker that is gone
+            self._running.discard(asyncio.current_task())
+
+    async def _work_off(self) -> None:
         while batch := self._take():
             try:
                 answers = await self._run([item for item, _ in batch])
