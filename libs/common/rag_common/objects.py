@@ -210,9 +210,8 @@ class ObjectStore:
             while waiting:
                 await waiting.popleft()
         finally:
-            for task in waiting:
-                task.cancel()
-            # Nothing may be stored after the purge that follows a failure.
+            # Nothing may be stored after the purge that follows a failure: the server has what was sent,
+            # and only its answer says that it is stored.
             await asyncio.gather(*waiting, return_exceptions=True)
         return ObjectMeta.of(nuid, size=size, chunks=count, sha256=digest.digest())
 
