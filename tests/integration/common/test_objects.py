@@ -150,7 +150,7 @@ async def test_a_put_takes_no_more_than_a_window_ahead(store: ObjectStore) -> No
             yield content(CHUNK_BYTES)
 
     class Stalled:
-        """A JetStream that never acknowledges."""
+        """A JetStream that acknowledges nothing until a publish gives up."""
 
         _nc = store._jetstream()._nc
 
@@ -158,7 +158,8 @@ async def test_a_put_takes_no_more_than_a_window_ahead(store: ObjectStore) -> No
             raise NotFoundError
 
         async def publish(self, *_: object, **__: object) -> None:
-            await asyncio.Event().wait()
+            await asyncio.sleep(0.6)
+            raise TimeoutError
 
         async def purge_stream(self, *_: object, **__: object) -> None:
             return None
