@@ -101,7 +101,7 @@ class Bench:
             if time.monotonic() > deadline:
                 states = await self.database.fetch("SELECT state, count(*) FROM generations GROUP BY 1")
                 raise TimeoutError(f"waited {limit} s for {count} live documents: {states}")
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.1)
 
     def core_seconds(self) -> dict[str, float]:
         """User and system time of every process of the stack with its children, by name."""

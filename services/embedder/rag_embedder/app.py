@@ -36,7 +36,9 @@ def load_encoder(settings: EmbedderSettings) -> tuple[Encoder, int]:
     """
     # Imported here, off the event loop: torch and its libraries take seconds.
     from rag_embedder.adapters import sentence_transformers as adapter
+    from rag_embedder.adapters.memory import keep_freed_memory
 
+    keep_freed_memory()
     directory, sha256 = settings.model_path, settings.model_sha256
     if directory is None:
         directory, sha256 = adapter.bundled_minilm(), sha256 or adapter.MINILM_SHA256

@@ -26,6 +26,10 @@ MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9d
 MAX_WORKERS = 4
 """Beyond this, slices encoded side by side compete for Python's lock between the operators."""
 
+EAGER_TOKENS = 512
+"""Models with windows up to this use plain matrix products for attention: measured with bfloat16 on one
+core, slices of 94 tokens take 6.3-6.5 ms a text in place of 6.9. Its memory grows with the window squared."""
+
 WIDTH_STEP = 8
 """Slices are padded to a multiple of this. The kernels are compiled, and kept, for each shape: measured
 after 240 slices of random lengths, the process has 668 MB in place of 854, and is no slower."""
@@ -121,6 +125,9 @@ class SentenceTransformerEncoder:
         self._max_tokens = self._model.get_max_seq_length()
         self._pad_id = self._tokenizer.pad_token_id or 0
         self._model.eval()
+        transformer = self._model.transformers_model
+        if transformer is not None and self._max_tokens is not None and self._max_tokens <= EAGER_TOKENS:
+            transformer.set_attn_implementation("eager")
 
     def tokenize(self, texts: Sequence[str]) -> Sequence[Tokens]:
         """Token ids with the special tokens; a longer text is cut at the model's limit.

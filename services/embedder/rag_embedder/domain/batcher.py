@@ -51,7 +51,9 @@ class MicroBatcher:
         self._tokenizer_pool = ThreadPoolExecutor(1, thread_name_prefix="tokenize")
         self._tokenizer_idle = True
         self._encoder_pool = ThreadPoolExecutor(workers, thread_name_prefix="encode")
-        self._idle_workers = workers
+        # One slice more than there are workers waits in the pool, so that a worker need not wait for the
+        # event loop between two slices. A lone worker goes without: a query would wait behind both.
+        self._free_slots = workers + 1 if workers > 1 else 1
         self._closed = False
 
     async def __aenter__(self) -> Self:
@@ -149,11 +151,11 @@ class MicroBatcher:
 
     def _start_encoding(self) -> None:
         loop = asyncio.get_running_loop()
-        while not self._closed and self._idle_workers:
+        while not self._closed and self._free_slots:
             taken = self._lanes.take(self._budget.tokens)
             if taken is None:
                 return
-            self._idle_workers -= 1
+            self._free_slots -= 1
             self._note_start(taken)
             work = loop.run_in_executor(self._encoder_pool, _encode, self._encoder, taken)
             work.add_done_callback(partial(self._encoded, taken))
@@ -166,7 +168,7 @@ class MicroBatcher:
                 self._meter.waited(request.priority, now - request.arrived)
 
     def _encoded(self, taken: Slice, work: "asyncio.Future[tuple[Vectors, float]]") -> None:
-        self._idle_workers += 1
+        self._free_slots += 1
         error = work.exception()
         if error is None:
             vectors, seconds = work.result()
