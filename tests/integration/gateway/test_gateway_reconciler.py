@@ -221,7 +221,11 @@ async def test_another_installation_s_nats_is_not_reconciled(quick: Gateway) -> 
     own = (await quick.registry.spaces.installation()).id
     await quick.objects.put(STAMP, once(own.encode()))
     await queued(quick, IngestDocument, 1)
-    assert "rag_reconciler_refusing 0.0" in (await quick.http.get("/metrics")).text
+
+    async def reconciling() -> bool | None:
+        return "rag_reconciler_refusing 0.0" in (await quick.http.get("/metrics")).text or None
+
+    await eventually(reconciling)
 
 
 async def test_a_new_nats_is_stamped(quick: Gateway) -> None:

@@ -20,6 +20,8 @@ _DOWN = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
+    # what asyncpg says of a connection that was lost in the middle of an operation
+    asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
@@ -83,7 +85,12 @@ class Database:
         """A connection in autocommit mode."""
         with _translated():
             async with self._pool.acquire(timeout=CONNECT_TIMEOUT) as connection:
-                yield connection
+                try:
+                    yield connection
+                except asyncpg.InternalClientError:
+                    # nothing resets it, so the pool would hand it out again
+                    connection.terminate()
+                    raise
 
     @asynccontextmanager
     async def dedicated(self) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
