@@ -16,6 +16,7 @@ from rag_common.contracts import (
     IngestDocument,
     PassagesFound,
     PurgeDocument,
+    RerankPassages,
     RetrievePassages,
     UpdateIndexedDocument,
 )
@@ -122,7 +123,8 @@ def _embedder(topology: Topology) -> Permissions:
         _dead_letters(topology, "embed"),
         *_consume(topology, "embedder-interactive", "embedder-bulk"),
     ]
-    allowed = _allow(publish, [topology.subject(EmbedQuery)], inbox=inbox_prefix("embedder"))
+    questions = [topology.subject(EmbedQuery), topology.subject(RerankPassages)]
+    allowed = _allow(publish, questions, inbox=inbox_prefix("embedder"))
     # It answers to the inbox of whoever asks, once per question.
     return {**allowed, "allow_responses": {"max": 1, "expires": "30s"}}
 
@@ -131,6 +133,7 @@ def _retriever(topology: Topology) -> Permissions:
     publish = [
         f"{topology.namespace}.query.generate",
         topology.subject(EmbedQuery),
+        topology.subject(RerankPassages),
         topology.subject(PurgeDocument),
         topology.subject(DocumentEvent),
         topology.pattern(PassagesFound),

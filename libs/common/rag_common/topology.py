@@ -20,6 +20,7 @@ _LABEL_TOKENS = {
     "query": 2,
     "event": 2,
     "dlq": 2,
+    "rerank": 2,
     "reply": 1,
     "cancel": 1,
 }

@@ -114,7 +114,9 @@ class Gateway:
         """What ingest, embedder and retriever do with a document."""
         ref = DocumentRef(tenant=TENANT, document_id=document["id"], generation=document["generation"])
         await self.registry.ingesting.begin(ref, 1)
-        chunks = [ChunkRow(no, word, None, 0, len(word), ("Leave",)) for no, word in enumerate(text.split())]
+        chunks = [
+            ChunkRow(no, word, 0, len(word), heading=("Leave",)) for no, word in enumerate(text.split())
+        ]
         await self.registry.ingesting.commit_chunks(ref, chunks, batches=1, fingerprint="pipeline")
         space = (await self.registry.spaces.active()).name
         source = await self.registry.indexing.source(ref, [0])

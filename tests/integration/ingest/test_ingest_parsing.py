@@ -64,10 +64,12 @@ async def test_pdf_pages_have_exact_spans(reader: Reader) -> None:
     parsed = await reader.read(pdf(pages, title="Three pages"), "report.pdf")
     assert parsed.media_type == "application/pdf"
     assert parsed.title == "Three pages"
-    found = [(page.no, parsed.text[page.start : page.end]) for page in parsed.pages]
+    found = [(part.place.page, parsed.text[part.start : part.end]) for part in parsed.parts]
     assert found == [(no, "\n".join(lines)) for no, lines in enumerate(pages, 1)]
     chunks = split_document(parsed, WordSplitter(max_words=100, max_characters=1500), max_characters=1500)
-    assert [(chunk.page, chunk.text) for chunk in chunks] == [(no, words) for no, words in found if words]
+    assert [(chunk.place.page, chunk.text) for chunk in chunks] == [
+        (no, words) for no, words in found if words
+    ]
     assert all(parsed.text[chunk.start : chunk.end] == chunk.text for chunk in chunks)
 
 

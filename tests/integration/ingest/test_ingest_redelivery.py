@@ -381,7 +381,7 @@ class _CommitsFirst(IngestRegistry):
     async def active_space(self) -> str:
         await self._ingesting.commit_chunks(
             self._document,
-            [ChunkRow(0, "Committed by another delivery.", None, 0, 30)],
+            [ChunkRow(0, "Committed by another delivery.", 0, 30)],
             batches=1,
             fingerprint="first",
         )

@@ -26,9 +26,7 @@ async def drop(registry: Registry, source_uri: str, sha256: str, order: Order, *
 
 
 def chunk_rows(count: int, per_batch: int = 2) -> list[ChunkRow]:
-    return [
-        ChunkRow(no, f"text {no}", None, no * 10, no * 10 + 6, (), no // per_batch) for no in range(count)
-    ]
+    return [ChunkRow(no, f"text {no}", no * 10, no * 10 + 6, batch=no // per_batch) for no in range(count)]
 
 
 async def embed(registry: Registry, document: DocumentRef, chunks: int = 4) -> int:

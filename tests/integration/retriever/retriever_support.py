@@ -22,6 +22,7 @@ from rag_common.contracts import (
     IndexChunks,
     Message,
     PassagesFound,
+    Place,
     QueryFailed,
     QueryVectors,
     RetrievePassages,
@@ -99,7 +100,9 @@ class Stack:
         """accepted → embedding; the batches as the embedder would publish them."""
         await self.registry.ingesting.begin(document, 1)
         rows = [
-            ChunkRow(no, text, 1 + no, 100 * no, 100 * no + len(text), ("Chapter",), no // per_batch)
+            ChunkRow(
+                no, text, 100 * no, 100 * no + len(text), Place(page=1 + no), ("Chapter",), no // per_batch
+            )
             for no, text in enumerate(texts)
         ]
         numbers = [

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rag_common.contracts import Place
 from rag_ingest.adapters.splitter import WordSplitter
-from rag_ingest.domain.documents import Chunk, Heading, Page, ParsedDocument, is_blank
+from rag_ingest.domain.documents import Chunk, Heading, ParsedDocument, Part, is_blank
 from rag_ingest.domain.markdown import markdown_headings
 from rag_ingest.domain.splitting import split_document
 
@@ -49,9 +50,9 @@ def split(parsed: ParsedDocument) -> tuple[Chunk, ...]:
 def paged(pages: list[str]) -> ParsedDocument:
     spans, position = [], 0
     for no, page in enumerate(pages, 1):
-        spans.append(Page(no, position, position + len(page)))
+        spans.append(Part(position, position + len(page), Place(page=no)))
         position += len(page) + 2
-    return ParsedDocument("\n\n".join(pages), "application/pdf", pages=tuple(spans))
+    return ParsedDocument("\n\n".join(pages), "application/pdf", parts=tuple(spans))
 
 
 @given(text=texts)
@@ -82,10 +83,9 @@ def test_chunks_ascend_and_leave_out_nothing_that_can_be_seen(text: str) -> None
 @settings(deadline=None, max_examples=100)
 def test_no_chunk_crosses_a_page(pages: list[str]) -> None:
     parsed = paged(pages)
-    spans = {page.no: page for page in parsed.pages}
+    spans = {part.place.page: part for part in parsed.parts}
     for chunk in split(parsed):
-        assert chunk.page is not None
-        page = spans[chunk.page]
+        page = spans[chunk.place.page]
         assert page.start <= chunk.start < chunk.end <= page.end
 
 

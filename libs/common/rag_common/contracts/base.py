@@ -89,6 +89,23 @@ class Message(Value):
         return cls.model_validate_json(body)
 
 
+class Place(Value):
+    """Where in a document a text stands, as its readers name it. Numbers count from 1.
+
+    At most one of ``page``, ``slide`` and ``sheet`` is set; none where the format has none of them.
+    """
+
+    page: int | None = Field(default=None, ge=1)
+    slide: int | None = Field(default=None, ge=1)
+    sheet: str | None = None
+    """The name of a spreadsheet's sheet."""
+    rows: tuple[int, int] | None = None
+    """The first and the last row, as the spreadsheet numbers them."""
+
+
+NOWHERE = Place()
+
+
 class DocumentRef(Value):
     """One generation of one document."""
 

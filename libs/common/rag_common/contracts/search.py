@@ -5,11 +5,13 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, JsonValue, StringConstraints, model_validator
 
-from rag_common.contracts.base import CollectionName, Message, Principal, TenantId, Value
+from rag_common.contracts.base import CollectionName, Message, Place, Principal, TenantId
 from rag_common.contracts.filters import Filter
 
 SearchMode = Literal["hybrid", "dense", "sparse"]
 Leg = Literal["dense", "sparse"]
+MAX_EXPANSION = 20_000
+"""Most characters of one widened passage."""
 Question = Annotated[str, StringConstraints(min_length=1, max_length=4000, strip_whitespace=True)]
 
 
@@ -34,10 +36,29 @@ class RetrievePassages(Message):
     mode: SearchMode = "hybrid"
     limit: int = Field(default=10, ge=1, le=100)
     filter: Filter | None = None
+    space: str | None = None
+    """The embedding space to search; ``None``: the active one."""
+    expand: int = Field(default=0, ge=0, le=MAX_EXPANSION)
+    """Characters up to which a passage is widened by its neighbours of the same section; 0: not."""
+    diversity: float = Field(default=0.0, ge=0, le=1)
+    """0: by relevance alone; 1: as different from each other as possible (MMR's ``1 - lambda``)."""
+    rerank: bool | None = None
+    """Whether a cross-encoder orders the best passages; ``None``: where one is configured."""
 
 
-class Passage(Value):
-    """A retrieved chunk, as the registry holds it."""
+class Source(Place):
+    """Another document that says the same as a passage."""
+
+    document_id: str
+    collection: str
+    title: str
+    source_uri: str
+    start: int
+    end: int
+
+
+class Passage(Place):
+    """A retrieved chunk, or several that follow each other, as the registry holds them."""
 
     document_id: str
     generation: int
@@ -45,8 +66,7 @@ class Passage(Value):
     title: str
     source_uri: str
     chunk_no: int
-    page: int | None
-    """From 1; ``None`` where the format has no pages."""
+    """The chunk that was found, from 0; with ``expand`` its neighbours may be around it."""
     start: int
     """Offsets into the document's extracted text, in Unicode code points; ``end`` is exclusive."""
     end: int
@@ -56,6 +76,8 @@ class Passage(Value):
     ranks: dict[Leg, int]
     """Rank from 1 in each leg that proposed the passage."""
     metadata: dict[str, JsonValue] = Field(default_factory=dict)
+    also_in: tuple[Source, ...] = ()
+    """Other documents with nearly the same text; they are no hits of their own."""
 
 
 class PassagesFound(Message):
@@ -68,11 +90,15 @@ class PassagesFound(Message):
     passages: tuple[Passage, ...]
     mode: SearchMode
     """The mode that was really used."""
+    space: str | None = None
+    """The embedding space that was searched."""
+    reranked: bool = False
+    """Whether a cross-encoder has ordered the passages; then ``score`` is its score."""
     degraded: bool = False
     reason: str | None = None
     """Why the answer is degraded, or shorter than it could be."""
     timings_ms: dict[str, float] = Field(default_factory=dict)
-    """Milliseconds per stage: ``queue``, ``encode``, ``index``, ``registry``."""
+    """Milliseconds per stage: ``queue``, ``encode``, ``index``, ``registry``, ``rerank``."""
 
 
 class QueryFailed(Message):
@@ -115,3 +141,30 @@ class QueryVectors(Message):
     def vector_bytes(self) -> bytes:
         """The raw little-endian float32 rows."""
         return base64.b64decode(self.vectors)
+
+
+class RerankPassages(Message):
+    """Request (core NATS): score texts by how well they answer a question."""
+
+    subject: ClassVar[str] = "rerank.query"
+
+    model: str
+    question: str
+    texts: tuple[str, ...] = Field(min_length=1, max_length=128)
+
+
+class PassageScores(Message):
+    """Reply to :class:`RerankPassages`: a score for each text, or an ``error``."""
+
+    subject: ClassVar[str] = "rerank.query"
+
+    model: str
+    scores: tuple[float, ...] = ()
+    """In the order of the texts; higher is better, the scale is the model's."""
+    error: str | None = None
+
+    @model_validator(mode="after")
+    def _scores_or_error(self) -> Self:
+        if self.error is None and not self.scores:
+            raise ValueError("a reply without an error carries scores")
+        return self

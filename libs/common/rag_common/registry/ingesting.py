@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from asyncpg import Record
 
-from rag_common.contracts import DocumentRef
+from rag_common.contracts import DocumentRef, Place
 from rag_common.registry.database import Database
 from rag_common.registry.rows import UNFINISHED, ChunkRow, Generation, Order
 from rag_common.registry.transitions import advance
@@ -182,12 +182,20 @@ def chunk_row(record: Record) -> ChunkRow:
     return ChunkRow(
         no=record["no"],
         text=record["text"],
-        page=record["page"],
         start=record["start_offset"],
         end=record["end_offset"],
+        place=place_of(record),
         heading=tuple(record["heading"]),
         batch=record["batch"],
+        gap=record["gap"],
     )
+
+
+def place_of(record: Record) -> Place:
+    """The place that a row of table ``chunks`` names."""
+    rows = (record["first_row"], record["last_row"]) if record["first_row"] is not None else None
+    # what is in the registry was validated when it was written
+    return Place.model_construct(page=record["page"], slide=record["slide"], sheet=record["sheet"], rows=rows)
 
 
 async def _lock_current(connection: "Connection", document: DocumentRef) -> bool:
@@ -218,10 +226,15 @@ async def _write_chunks(connection: "Connection", document: DocumentRef, chunks:
             "no",
             "text",
             "page",
+            "slide",
+            "sheet",
+            "first_row",
+            "last_row",
             "start_offset",
             "end_offset",
             "heading",
             "batch",
+            "gap",
         ],
         records=[
             (
@@ -229,11 +242,15 @@ async def _write_chunks(connection: "Connection", document: DocumentRef, chunks:
                 document.generation,
                 chunk.no,
                 chunk.text,
-                chunk.page,
+                chunk.place.page,
+                chunk.place.slide,
+                chunk.place.sheet,
+                *(chunk.place.rows or (None, None)),
                 chunk.start,
                 chunk.end,
                 list(chunk.heading),
                 chunk.batch,
+                chunk.gap,
             )
             for chunk in chunks
         ],

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from rag_common.registry.database import Database
+from rag_common.registry.ingesting import place_of
 from rag_common.registry.rows import PassageRow
 
 ChunkKey = tuple[str, int, int]
@@ -28,7 +29,8 @@ class Passages:
         async with self._database.connection() as connection:
             rows = await connection.fetch(
                 """
-                SELECT d.id, c.generation, c.no, c.text, c.page, c.start_offset, c.end_offset, c.heading,
+                SELECT d.id, c.generation, c.no, c.text, c.page, c.slide, c.sheet, c.first_row,
+                       c.last_row, c.start_offset, c.end_offset, c.heading,
                        col.name AS collection, d.title, d.source_uri, d.metadata
                 FROM unnest($4::uuid[], $5::int[], $6::int[]) AS p (document_id, generation, no)
                 JOIN documents d ON d.id = p.document_id AND d.tenant = $1 AND d.state = 'active'
@@ -51,9 +53,9 @@ class Passages:
                 generation=row["generation"],
                 no=row["no"],
                 text=row["text"],
-                page=row["page"],
                 start=row["start_offset"],
                 end=row["end_offset"],
+                place=place_of(row),
                 heading=tuple(row["heading"]),
                 collection=row["collection"],
                 title=row["title"],

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import JsonValue
 
-from rag_common.contracts import DocumentRef, DocumentState, Lane
+from rag_common.contracts import NOWHERE, DocumentRef, DocumentState, Lane, Place
 
 UNFINISHED: tuple[DocumentState, ...] = ("accepted", "parsing", "embedding")
 """States in which a generation still has a job on some queue."""
@@ -153,11 +153,13 @@ class ChunkRow:
 
     no: int
     text: str
-    page: int | None
     start: int
     end: int
+    place: Place = NOWHERE
     heading: tuple[str, ...] = field(default=())
     batch: int = 0
+    gap: str | None = None
+    """The text between the chunk before and this one; ``None``: too long to keep, or none before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,9 +170,9 @@ class PassageRow:
     generation: int
     no: int
     text: str
-    page: int | None
     start: int
     end: int
+    place: Place
     heading: tuple[str, ...]
     collection: str
     title: str

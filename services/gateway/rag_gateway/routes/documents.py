@@ -88,7 +88,7 @@ async def chunks(
         ChunkView(
             chunk_no=chunk.no,
             text=chunk.text,
-            page=chunk.page,
+            **chunk.place.model_dump(),
             start=chunk.start,
             end=chunk.end,
             heading=chunk.heading,

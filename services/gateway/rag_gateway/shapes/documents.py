@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
-from rag_common.contracts import Acl, CollectionName, DocumentState, Line, Metadata, SourceUri
+from rag_common.contracts import Acl, CollectionName, DocumentState, Line, Metadata, Place, SourceUri
 from rag_gateway.shapes.base import Answer, Request, Text
 
 BARE_MEDIA_TYPE = r"^[A-Za-z0-9!#$&^_.+-]{1,100}/[A-Za-z0-9!#$&^_.+-]{1,99}$"
@@ -144,12 +144,11 @@ class DocumentChanges(Request):
     acl: Acl | None = None
 
 
-class ChunkView(BaseModel):
+class ChunkView(Place):
     """``text`` is the extracted text from ``start`` to ``end`` (Unicode code points, end exclusive)."""
 
     chunk_no: int
     text: str
-    page: int | None
     start: int
     end: int
     heading: tuple[str, ...]

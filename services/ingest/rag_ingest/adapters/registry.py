@@ -81,7 +81,7 @@ class IngestRegistry:
         """All chunks, the title and parsing → embedding in one transaction, or nothing."""
         found = _one_line(parsed.title or "")[:MAX_TITLE]
         rows = [
-            ChunkRow(chunk.no, chunk.text, chunk.page, chunk.start, chunk.end, chunk.heading, batch)
+            ChunkRow(chunk.no, chunk.text, chunk.start, chunk.end, chunk.place, chunk.heading, batch)
             for chunk, batch in zip(chunks, batches, strict=True)
         ]
         return await self._registry.ingesting.commit_chunks(

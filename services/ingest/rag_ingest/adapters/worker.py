@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import BinaryIO, TypedDict
 
 from rag_common.errors import BadDocument
+from rag_ingest.adapters.extracted import Extracted
 from rag_ingest.domain.documents import too_much_text
 
 LENGTH = struct.Struct(">Q")
@@ -35,16 +36,6 @@ class Request(TypedDict):
     cpu_seconds: int
     wall_seconds: int
     max_characters: int
-
-
-class Extracted(TypedDict):
-    """What was found; spans are code points of ``text``. With ``code``: why nothing was."""
-
-    text: str
-    pages: list[tuple[int, int, int]]
-    headings: list[tuple[int, int, int, str]]
-    title: str | None
-    warnings: list[str]
 
 
 class Refused(TypedDict):
@@ -115,7 +106,7 @@ def _send(stream: BinaryIO, body: bytes) -> None:
 
 def main() -> None:
     """``python -m rag_ingest.adapters.worker MEMORY_BYTES``."""
-    from rag_ingest.adapters.extraction import extract
+    from rag_ingest.adapters.readers import extract
 
     with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
         serve(extract, int(sys.argv[1]))

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rag_common.errors import BadDocument, TransientError
-from rag_ingest.adapters.worker import Extracted, Refused
+from rag_ingest.adapters.extracted import Extracted, part_of
+from rag_ingest.adapters.worker import Refused
 from rag_ingest.adapters.worker_process import Limits, WorkerProcess
-from rag_ingest.domain.documents import Heading, Page, ParsedDocument
-from rag_ingest.domain.formats import MEDIA_TYPES, Format
+from rag_ingest.domain.documents import Heading, ParsedDocument
+from rag_ingest.domain.formats import Format
 
 DEFAULT_COMMAND = (sys.executable, "-I", "-m", "rag_ingest.adapters.worker")
 _LARGE = 256 * 1024
@@ -46,8 +47,8 @@ class WorkerPool:
         finally:
             self._free.put_nowait(worker)
         if len(answer) > _LARGE:
-            return await asyncio.to_thread(_parsed, answer, kind)
-        return _parsed(answer, kind)
+            return await asyncio.to_thread(_parsed, answer)
+        return _parsed(answer)
 
     async def close(self) -> None:
         """Kill every process. Running calls of :meth:`parse` fail."""
@@ -55,7 +56,7 @@ class WorkerPool:
             await worker.stop()
 
 
-def _parsed(answer: bytes, kind: Format) -> ParsedDocument:
+def _parsed(answer: bytes) -> ParsedDocument:
     decoded = json.loads(answer)
     if "code" in decoded:
         refused: Refused = decoded
@@ -65,8 +66,8 @@ def _parsed(answer: bytes, kind: Format) -> ParsedDocument:
     found: Extracted = decoded
     return ParsedDocument(
         text=found["text"],
-        media_type=MEDIA_TYPES[kind],
-        pages=tuple(Page(*page) for page in found["pages"]),
+        media_type=found["media_type"],
+        parts=tuple(part_of(row) for row in found["parts"]),
         headings=tuple(Heading(*heading) for heading in found["headings"]),
         title=found["title"],
         warnings=tuple(found["warnings"]),

@@ -5,18 +5,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from rag_common.contracts import Place
 from rag_common.errors import BadDocument
 
 # White space, and what shows nothing by itself: BOM, zero-width and joining characters, soft hyphen.
 _BLANK = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\ufeff\u200b\u200c\u200d\u2060\u00ad"
 
 
-class Page(NamedTuple):
-    """A page, numbered from 1, and its span in the document's text; ``end`` is exclusive."""
+class Part(NamedTuple):
+    """A page, slide or sheet, and its span in the document's text; ``end`` is exclusive."""
 
-    no: int
     start: int
     end: int
+    place: Place
+    """Without rows."""
+    rows: tuple[int, ...] = ()
+    """Of a sheet: the number of the row that each line of the span holds."""
 
 
 class Heading(NamedTuple):
@@ -32,13 +36,13 @@ class Heading(NamedTuple):
 class ParsedDocument:
     """The text of a document and the places in it. Offsets count Unicode code points.
 
-    ``pages`` is empty for formats without pages; spans are ascending and do not overlap.
+    ``parts`` is empty for formats without pages; spans are ascending and do not overlap.
     The text holds no NUL, which PostgreSQL cannot store.
     """
 
     text: str
     media_type: str
-    pages: tuple[Page, ...] = ()
+    parts: tuple[Part, ...] = ()
     headings: tuple[Heading, ...] = ()
     title: str | None = None
     warnings: tuple[str, ...] = ()
@@ -55,9 +59,9 @@ class Chunk:
     no: int
     """From 0, without gaps, in the order of the text."""
     text: str
-    page: int | None
     start: int
     end: int
+    place: Place
     heading: tuple[str, ...]
     """Titles from the outermost heading to the one that the chunk stands under."""
 
@@ -114,7 +118,7 @@ def require_text(parsed: ParsedDocument, *, limit: int) -> ParsedDocument:
     :raises BadDocument: ``no_text``, or ``too_much_text`` above ``limit`` characters.
     """
     if is_blank(parsed.text):
-        hint = " A scanned document needs text recognition first." if parsed.pages else ""
+        hint = " A scanned document needs text recognition first." if parsed.parts else ""
         raise BadDocument(f"No text was found in the file.{hint}", code="no_text")
     if len(parsed.text) > limit:
         raise too_much_text(limit)

@@ -6,7 +6,27 @@ from typing import Literal
 
 from rag_common.errors import BadDocument
 
-Format = Literal["text", "markdown", "html", "pdf", "docx"]
+Format = Literal[
+    "text",
+    "markdown",
+    "html",
+    "pdf",
+    "docx",
+    "pptx",
+    "xlsx",
+    "odt",
+    "ods",
+    "odp",
+    "rtf",
+    "epub",
+    "csv",
+    "json",
+    "xml",
+    "eml",
+    "msg",
+    "zip",
+    "image",
+]
 
 MEDIA_TYPES: dict[Format, str] = {
     "text": "text/plain",
@@ -14,6 +34,20 @@ MEDIA_TYPES: dict[Format, str] = {
     "html": "text/html",
     "pdf": "application/pdf",
     "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    "pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "odt": "application/vnd.oasis.opendocument.text",
+    "ods": "application/vnd.oasis.opendocument.spreadsheet",
+    "odp": "application/vnd.oasis.opendocument.presentation",
+    "rtf": "application/rtf",
+    "epub": "application/epub+zip",
+    "csv": "text/csv",
+    "json": "application/json",
+    "xml": "application/xml",
+    "eml": "message/rfc822",
+    "msg": "application/vnd.ms-outlook",
+    "zip": "application/zip",
+    "image": "image/png",
 }
 SUPPORTED = "plain text, Markdown, HTML, PDF and DOCX"
 HEAD_BYTES = 4096
@@ -66,7 +100,7 @@ def unsupported(found: str) -> BadDocument:
 def detect_format(head: bytes, *, file_name: str | None, media_type: str | None) -> Format:
     """The format of a file that begins with ``head``.
 
-    A ZIP archive counts as DOCX: what is inside is seen when it is opened.
+    A ZIP archive of any kind is ``zip``: what is inside is seen when it is opened.
 
     :raises BadDocument: ``unsupported_format``, ``password_protected`` or ``damaged_file``.
     """
@@ -74,7 +108,7 @@ def detect_format(head: bytes, *, file_name: str | None, media_type: str | None)
     if head.startswith(b"%PDF-") or (b"%PDF-" in head[:1024] and declared == "pdf"):
         return "pdf"
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        return "docx"
+        return "zip"
     if head.startswith(_OLE):
         raise _office_container(file_name)
     for magic, found in _FOREIGN:

@@ -4,7 +4,8 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from rag_ingest.domain.documents import Chunk, Heading, HeadingPaths, Page, ParsedDocument, is_blank
+from rag_common.contracts import NOWHERE, Place
+from rag_ingest.domain.documents import Chunk, Heading, HeadingPaths, ParsedDocument, Part, is_blank
 
 SECTION_LEVEL = 2
 """Headings up to this level begin a new chunk."""
@@ -23,27 +24,38 @@ def split_document(parsed: ParsedDocument, splitter: Splitter, *, max_characters
     """The chunks of a document, in order; none is blank or longer than ``max_characters``."""
     paths = HeadingPaths(parsed.headings)
     chunks: list[Chunk] = []
-    for page, start, end in _segments(parsed):
+    for part, start, end in _segments(parsed):
         for chunk_start, chunk_end in _spans(parsed.text[start:end], start, splitter, max_characters):
             text = parsed.text[chunk_start:chunk_end]
             heading = paths.of(parsed.text, chunk_start, chunk_end)
-            chunks.append(Chunk(len(chunks), text, page, chunk_start, chunk_end, heading))
+            place = _place(parsed.text, part, chunk_start, chunk_end)
+            chunks.append(Chunk(len(chunks), text, chunk_start, chunk_end, place, heading))
     return tuple(chunks)
 
 
-def _segments(parsed: ParsedDocument) -> Iterator[tuple[int | None, int, int]]:
-    """Pages cut again where sections begin: (page, start, end)."""
+def _place(text: str, part: Part, start: int, end: int) -> Place:
+    """The part's place, with the rows of a sheet that the span touches."""
+    if not part.rows:
+        return part.place
+    first = text.count("\n", part.start, start)
+    last = first + text.count("\n", start, end)
+    return part.place.model_copy(update={"rows": (part.rows[first], part.rows[last])})
+
+
+def _segments(parsed: ParsedDocument) -> Iterator[tuple[Part, int, int]]:
+    """Parts cut again where sections begin: (part, start, end)."""
     cuts = _section_starts(parsed.text, parsed.headings)
-    pages: tuple[Page | tuple[None, int, int], ...] = parsed.pages or ((None, 0, len(parsed.text)),)
+    parts = parsed.parts or (Part(0, len(parsed.text), NOWHERE),)
     index = 0
-    for page, start, end in pages:
+    for part in parts:
+        start, end = part.start, part.end
         while index < len(cuts) and cuts[index] < end:
             if cuts[index] > start:
-                yield page, start, cuts[index]
+                yield part, start, cuts[index]
                 start = cuts[index]
             index += 1
         if end > start:
-            yield page, start, end
+            yield part, start, end
 
 
 def _section_starts(text: str, headings: tuple[Heading, ...]) -> list[int]:

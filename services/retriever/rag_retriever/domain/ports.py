@@ -5,7 +5,7 @@ from typing import Literal, Protocol, TypeVar
 
 from pydantic import JsonValue
 
-from rag_common.contracts import DocumentRef, Message
+from rag_common.contracts import DocumentRef, Message, Place
 from rag_common.errors import TransientError
 from rag_retriever.domain.index import ChunkKey, SparseVector, Vector
 
@@ -55,11 +55,11 @@ class PassageText(Protocol):
     @property
     def text(self) -> str: ...
     @property
-    def page(self) -> int | None: ...
-    @property
     def start(self) -> int: ...
     @property
     def end(self) -> int: ...
+    @property
+    def place(self) -> Place: ...
     @property
     def heading(self) -> tuple[str, ...]: ...
     @property

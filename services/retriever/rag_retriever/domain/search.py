@@ -183,7 +183,7 @@ def _passage(hit: Hit, row: PassageText) -> Passage:
         title=row.title,
         source_uri=row.source_uri,
         chunk_no=hit.key.no,
-        page=row.page,
+        **row.place.model_dump(),
         start=row.start,
         end=row.end,
         heading=row.heading,

@@ -1,0 +1,85 @@
+"""ZIP archives of all kinds: what one of them is, and how to open it without trusting it."""
+
+import errno
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rag_common.errors import BadDocument
+from rag_ingest.domain.formats import MEDIA_TYPES, Format
+
+MAX_UNPACKED = 256 * 1024**2
+"""Bytes of XML in one file: the text of 20 books, or an archive that was made to burst."""
+_BY_MEDIA_TYPE: dict[str, Format] = {media_type: kind for kind, media_type in MEDIA_TYPES.items()}
+_MARKERS: tuple[tuple[str, Format], ...] = (
+    ("word/document", "docx"),
+    ("ppt/presentation", "pptx"),
+    ("xl/workbook", "xlsx"),
+    ("META-INF/container.xml", "epub"),
+)
+_MAX_MEDIA_TYPE = 200
+
+
+@contextmanager
+def opened(path: Path, kind: Format) -> Iterator[zipfile.ZipFile]:
+    """The archive, for as long as the context lasts. What zipfile raises in it becomes a reason.
+
+    :raises BadDocument: ``damaged_file`` or ``password_protected``.
+    :raises OSError: the system does not let it be opened.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            yield archive
+    except OSError as error:
+        # A directory that points outside the file; whatever else fails is not the file's fault.
+        if error.errno != errno.EINVAL:
+            raise
+        raise _damaged(kind) from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
+        raise _damaged(kind) from error
+    except RuntimeError as error:
+        # zipfile has no narrower error for an encrypted member.
+        raise BadDocument(
+            "The archive is protected by a password. Remove the password and send it again.",
+            code="password_protected",
+        ) from error
+
+
+def kind_of_package(path: Path) -> Format:
+    """What the members of an archive make it.
+
+    :raises BadDocument: as :func:`opened`.
+    """
+    with opened(path, "zip") as archive:
+        names = archive.namelist()
+        if "mimetype" in names and archive.getinfo("mimetype").file_size <= _MAX_MEDIA_TYPE:
+            declared = archive.read("mimetype").decode("ascii", "replace").strip()
+            if declared in _BY_MEDIA_TYPE:
+                return _BY_MEDIA_TYPE[declared]
+    for marker, kind in _MARKERS:
+        if any(name.startswith(marker) for name in names):
+            return kind
+    return "zip"
+
+
+def check_size(archive: zipfile.ZipFile, parts: list[zipfile.ZipInfo], kind: Format) -> None:
+    """zipfile yields no more bytes of a part than it declares, so what is declared can be trusted.
+
+    :raises BadDocument: ``too_much_text``.
+    """
+    if sum(part.file_size for part in parts) > MAX_UNPACKED:
+        raise BadDocument(
+            f"The {kind.upper()} holds more than {MAX_UNPACKED // 1024**2} MiB when it is unpacked."
+            " Split it into several files.",
+            code="too_much_text",
+        )
+
+
+def _damaged(kind: Format) -> BadDocument:
+    return BadDocument(
+        f"The {kind.upper()} is damaged or incomplete and cannot be opened."
+        " Check that it opens and send it again.",
+        code="damaged_file",
+    )
