@@ -4,9 +4,11 @@ import errno
 import os
 import sys
 import time
+from collections.abc import Sequence
 
 from rag_common.errors import BadDocument
-from rag_ingest.adapters.worker import MAX_FILE_BYTES, Extracted, serve
+from rag_ingest.adapters.extracted import Extracted
+from rag_ingest.adapters.worker import MAX_FILE_BYTES, serve
 
 
 def extract(path: str, kind: str) -> Extracted:
@@ -32,15 +34,20 @@ def extract(path: str, kind: str) -> Extracted:
             with open(f"{path}.copy", "wb") as copy:
                 copy.truncate(MAX_FILE_BYTES + 1)
         case "write a book":
-            return Extracted(text="x" * 1001, pages=[], headings=[], title=None, warnings=[])
+            return _found("x" * 1001)
         case "lie":
-            warnings = ["x" * 2 * 1024**2]
-            return Extracted(text="short", pages=[], headings=[], title=None, warnings=warnings)
+            return _found("short", ["x" * 2 * 1024**2])
         case "shortage":
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         case "refuse":
             raise BadDocument("I will not.", code="damaged_file")
-    return Extracted(text=f"{order} by {os.getpid()}", pages=[], headings=[], title=None, warnings=[])
+    return _found(f"{order} by {os.getpid()}")
+
+
+def _found(text: str, warnings: Sequence[str] = ()) -> Extracted:
+    return Extracted(
+        text=text, media_type="text/html", parts=[], headings=[], title=None, warnings=list(warnings)
+    )
 
 
 if __name__ == "__main__":

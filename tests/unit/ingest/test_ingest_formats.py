@@ -25,7 +25,7 @@ from rag_ingest.domain.text import decode_text, parse_text
         (b"<p>fragment", "page.html", None, "html"),
         (b"%PDF-1.7\n", "report.txt", "text/plain", "pdf"),
         (b"junk before\n%PDF-1.4", "report.pdf", None, "pdf"),
-        (b"PK\x03\x04rest", "letter.pdf", None, "docx"),
+        (b"PK\x03\x04rest", "letter.pdf", None, "zip"),
         (b"words in fact", "lying.pdf", "application/pdf", "text"),
         (b"words in fact", "lying.docx", None, "text"),
         (b"GIF8 is how a picture begins.", "notes.txt", None, "text"),
