@@ -98,6 +98,13 @@ class GatewayClient:
         documents: list[Json] = answer["documents"]
         return documents[0]
 
+    async def upload_text(self, body: Json) -> Json:
+        """As :meth:`upload`, with the fields of a text: ``collection``, ``source_uri``, ``text`` and so on."""
+        headers = {"Idempotency-Key": str(uuid.uuid4())}
+        answer = await self._request("POST", "/v1/documents", json=body, headers=headers)
+        documents: list[Json] = answer["documents"]
+        return documents[0]
+
     async def document(self, document_id: str) -> Json:
         return await self._request("GET", _document_path(document_id))
 
@@ -128,6 +135,10 @@ class GatewayClient:
 
     async def search(self, query: str, *, collections: Sequence[str], mode: str, limit: int) -> Json:
         body = {"query": query, "collections": list(collections), "mode": mode, "limit": limit}
+        return await self.post_search(body)
+
+    async def post_search(self, body: Json) -> Json:
+        """A search whose body the caller has made."""
         return await self._request("POST", "/v1/search", json=body)
 
     async def _request(self, method: str, path: str, *, file: Path | None = None, **content: Any) -> Json:
