@@ -7,7 +7,7 @@ from uuid import UUID
 
 import numpy as np
 
-from rag_common.contracts import DocumentRef, Message
+from rag_common.contracts import NOWHERE, DocumentRef, Message, Place
 from rag_retriever.domain.index import ChunkKey, GenerationKey, Hit, Point, SearchSpec, SparseVector, Vector
 
 T = TypeVar("T")
@@ -203,7 +203,7 @@ class FakeObjects:
 @dataclass(frozen=True)
 class FakePassage:
     text: str
-    page: int | None = None
+    place: Place = NOWHERE
     start: int = 0
     end: int = 1
     heading: tuple[str, ...] = ()

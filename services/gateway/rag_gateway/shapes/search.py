@@ -46,9 +46,13 @@ class SearchAnswer(BaseModel):
     passages: list[Passage]
     mode: SearchMode
     """The mode that was really used."""
+    space: str | None
+    """The embedding space that was searched."""
+    reranked: bool
+    """Whether a cross-encoder has ordered the passages; then `score` is its score."""
     degraded: bool
     reason: str | None
-    """Why the answer is degraded."""
+    """Why the answer is degraded, or shorter than it could be."""
     timings_ms: dict[str, float]
     """Milliseconds per stage, and the whole way in ``total``."""
 
@@ -64,6 +68,9 @@ EXAMPLE_PASSAGES: dict[str, Any] = {
             "source_uri": "upload:/leave.pdf",
             "chunk_no": 3,
             "page": 2,
+            "slide": None,
+            "sheet": None,
+            "rows": None,
             "start": 1804,
             "end": 2391,
             "heading": ["Working time", "Leave"],
@@ -71,9 +78,25 @@ EXAMPLE_PASSAGES: dict[str, Any] = {
             "score": 0.91,
             "ranks": {"dense": 1, "sparse": 2},
             "metadata": {"department": "hr"},
+            "also_in": [
+                {
+                    "document_id": "0b6d1a51-3f0e-4f43-8a3f-6f0f9f6c2d77",
+                    "collection": "archive",
+                    "title": "Leave (2025)",
+                    "source_uri": "upload:/leave.xlsx",
+                    "page": None,
+                    "slide": None,
+                    "sheet": "Rules",
+                    "rows": [4, 9],
+                    "start": 96,
+                    "end": 683,
+                }
+            ],
         }
     ],
     "mode": "hybrid",
+    "space": "all-minilm-l6-v2",
+    "reranked": False,
     "degraded": False,
     "reason": None,
     "timings_ms": {"queue": 0.6, "encode": 7.1, "index": 2.3, "registry": 0.9, "total": 12.4},
