@@ -99,7 +99,7 @@ class GatewayClient:
         return documents[0]
 
     async def upload_text(self, body: Json) -> Json:
-        """As :meth:`upload`, of a text; the fields are those of the API: ``collection``, ``text`` and so on."""
+        """As :meth:`upload`, of a text; ``body`` has the fields of the API: ``collection``, ``text``..."""
         headers = {"Idempotency-Key": str(uuid.uuid4())}
         answer = await self._request("POST", "/v1/documents", json=body, headers=headers)
         documents: list[Json] = answer["documents"]
