@@ -28,10 +28,10 @@ from rag_common.registry.rows import (
     Order,
     PassageRow,
     PurgePlan,
-    Space,
     Transition,
 )
 from rag_common.registry.spaces import Spaces, UnknownSpace
+from rag_common.spaces import Space
 
 
 class Registry:

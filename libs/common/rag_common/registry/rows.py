@@ -23,18 +23,6 @@ class Collection:
 
 
 @dataclass(frozen=True, slots=True)
-class Space:
-    """An embedding model as the index knows it."""
-
-    name: str
-    model: str
-    dimension: int
-    query_prefix: str
-    passage_prefix: str
-    languages: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Installation:
     id: str
     active_space: str

@@ -2,7 +2,8 @@
 
 from rag_common.errors import PermanentError
 from rag_common.registry.database import Database
-from rag_common.registry.rows import Installation, Space
+from rag_common.registry.rows import Installation
+from rag_common.spaces import Space
 
 
 class UnknownSpace(PermanentError):
