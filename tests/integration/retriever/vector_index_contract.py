@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -208,7 +209,13 @@ class VectorIndexContract:
         assert keys(sparse) == [(0, 2)]
         assert sparse[0].ranks == {"sparse": 1}
         assert {hit.key.no: hit.ranks for hit in hybrid} == {1: {"dense": 1}, 2: {"dense": 2, "sparse": 1}}
-        assert keys(hybrid) == [(0, 2), (0, 1)]
+        assert [hit.score for hit in hybrid] == pytest.approx([0.5, 0.5])
+
+    async def test_the_lexical_leg_counts_as_much_as_it_can_match(self, index: VectorIndex) -> None:
+        await index.upsert(SPACE, [make_point(1), make_point(2)])
+        (hits,) = await index.query_batch([replace(search(dense=1), sparse=terms(2, 998, 999))])
+        assert keys(hits) == [(0, 1), (0, 2)]
+        assert [hit.score for hit in hits] == pytest.approx([0.75, 0.25])
 
     async def test_a_rare_term_weighs_more_than_a_common_one(self, index: VectorIndex) -> None:
         await index.upsert(SPACE, [make_point(number) for number in range(10)])

@@ -2,11 +2,14 @@ import uuid
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rag_common.contracts import Leg, SearchMode
-from rag_retriever.domain.fusion import fuse
+from rag_common.languages import reads, script_of
+from rag_retriever.domain.fusion import fuse, term_coverage
 from rag_retriever.domain.index import ChunkKey, point_id, scope_filter
-from rag_retriever.domain.legs import choose_legs, reads, script_of
+from rag_retriever.domain.legs import choose_legs
 from rag_retriever.domain.metadata import indexable
 
 DOCUMENT = str(uuid.UUID(int=1))
@@ -50,12 +53,49 @@ def test_script_of_most_letters() -> None:
     assert script_of("12 + 7") is None
 
 
-def test_fusion_adds_reciprocal_ranks() -> None:
-    hits = fuse({"dense": [(key(1), 0.9), (key(2), 0.8)], "sparse": [(key(2), 7.0), (key(3), 5.0)]}, limit=10)
-    assert [hit.key.no for hit in hits] == [2, 1, 3]
+DENSE = [(key(1), 0.9), (key(2), 0.85), (key(4), 0.8)]
+SPARSE = [(key(2), 8.0), (key(3), 6.0)]
+
+
+def test_fusion_adds_the_shares_of_the_legs() -> None:
+    hits = fuse({"dense": DENSE, "sparse": SPARSE}, limit=10)
+    assert [hit.key.no for hit in hits] == [2, 1, 3, 4]
     assert hits[0].ranks == {"dense": 2, "sparse": 1}
-    assert hits[0].score == pytest.approx(1 / 62 + 1 / 61)
-    assert hits[1].score == pytest.approx(1 / 61)
+    assert [hit.score for hit in hits] == pytest.approx([(0.5 + 1) / 2, 1 / 2, 0.75 / 2, 0])
+
+
+def test_the_lexical_leg_counts_as_much_as_it_can_match() -> None:
+    hits = fuse({"dense": DENSE, "sparse": SPARSE}, limit=10, coverage=0.1)
+    assert [hit.key.no for hit in hits] == [1, 2, 3, 4]
+    assert [hit.score for hit in hits] == pytest.approx([1 / 1.1, 0.6 / 1.1, 0.075 / 1.1, 0])
+
+
+def test_coverage_is_the_share_of_the_best_hit() -> None:
+    assert term_coverage([1, 2, 3, 4], [[1, 9], [2, 3, 4, 7], [1, 2]]) == 0.75
+    assert term_coverage([1, 2], []) == 0
+    assert term_coverage([], [[1]]) == 0
+
+
+legs = st.lists(st.floats(-1, 30, allow_nan=False), max_size=12).map(
+    lambda scores: [(key(no), score) for no, score in enumerate(sorted(scores, reverse=True))]
+)
+
+
+@given(dense=legs, sparse=legs, coverage=st.floats(0, 1), limit=st.integers(1, 15))
+def test_fused_scores_are_shares_and_descend(
+    dense: list[tuple[ChunkKey, float]], sparse: list[tuple[ChunkKey, float]], coverage: float, limit: int
+) -> None:
+    lexical = [(found, abs(score)) for found, score in reversed(sparse)]
+    lexical.sort(key=lambda scored: -scored[1])
+    hits = fuse({"dense": dense, "sparse": lexical}, limit, coverage=coverage)
+    scores = [hit.score for hit in hits]
+    assert scores == sorted(scores, reverse=True)
+    assert all(-1e-9 <= score <= 1 + 1e-9 for score in scores)
+    assert len(hits) == min(limit, max(len(dense), len(lexical)))
+
+
+def test_one_hit_of_a_leg_is_its_best() -> None:
+    assert [hit.score for hit in fuse({"dense": [(key(1), 0.2)], "sparse": []}, limit=3, coverage=0)] == [1]
 
 
 def test_equal_scores_are_ordered_by_chunk() -> None:

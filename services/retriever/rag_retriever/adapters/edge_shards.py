@@ -20,6 +20,7 @@ from rag_retriever.adapters.payloads import (
     to_object,
 )
 from rag_retriever.adapters.planning import Answers, LegQuery, plan
+from rag_retriever.domain.fusion import COVERAGE_HITS
 from rag_retriever.domain.index import (
     GenerationKey,
     Hit,
@@ -193,7 +194,8 @@ class EdgeShards:
             with _translated():
                 found = shard.query_batch(batch)
             for query, points in zip(queries, found, strict=True):
-                answers.add(query, [(chunk_key(point.payload), point.score) for point in points])
+                hits = [(chunk_key(point.payload), point.score) for point in points]
+                answers.add(query, hits, map(_terms, points[:COVERAGE_HITS]) if query.with_terms else ())
         return answers.fused()
 
     def flush(self) -> None:
@@ -237,4 +239,15 @@ def _request(query: LegQuery, scope: edge.Filter) -> edge.QueryRequest:
         nearest = edge.Query.Nearest(_sparse(spec.sparse), using="sparse")
     else:
         raise ValueError(f"the search has no {query.leg} vector")
-    return edge.QueryRequest(limit=spec.limit, query=nearest, filter=scope, with_payload=KEY_FIELDS)
+    return edge.QueryRequest(
+        limit=spec.limit,
+        query=nearest,
+        filter=scope,
+        with_payload=KEY_FIELDS,
+        with_vector=["sparse"] if query.with_terms else False,
+    )
+
+
+def _terms(point: edge.ScoredPoint) -> list[int]:
+    vector = point.vector["sparse"] if isinstance(point.vector, dict) else None
+    return vector.indices if isinstance(vector, edge.SparseVector) else []

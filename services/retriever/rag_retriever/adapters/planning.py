@@ -1,10 +1,10 @@
 """Lays out the legs of several searches as one batch of an engine, and puts the answers together."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rag_common.contracts import Leg
-from rag_retriever.domain.fusion import LegHits, fuse
+from rag_retriever.domain.fusion import LegHits, fuse, term_coverage
 from rag_retriever.domain.index import Hit, SearchSpec
 
 
@@ -15,6 +15,11 @@ class LegQuery:
     position: int
     leg: Leg
     spec: SearchSpec
+
+    @property
+    def with_terms(self) -> bool:
+        """Whether the hits' sparse vectors are wanted: they say how far the lexical leg can be trusted."""
+        return self.leg == "sparse" and self.spec.dense is not None
 
 
 def plan(specs: Sequence[SearchSpec]) -> dict[str, list[LegQuery]]:
@@ -41,10 +46,17 @@ class Answers:
     def __init__(self, specs: Sequence[SearchSpec]) -> None:
         self._specs = specs
         self._legs: list[dict[Leg, LegHits]] = [{} for _ in specs]
+        self._coverage = [1.0 for _ in specs]
 
-    def add(self, query: LegQuery, found: LegHits) -> None:
+    def add(self, query: LegQuery, found: LegHits, terms: Iterable[Iterable[int]] = ()) -> None:
+        """``terms``: of the best hits of a leg ``with_terms``, the term indices."""
         self._legs[query.position][query.leg] = found
+        if query.with_terms and query.spec.sparse is not None:
+            self._coverage[query.position] = term_coverage(query.spec.sparse.indices.tolist(), terms)
 
     def fused(self) -> list[list[Hit]]:
         """The hits of each search; none for a search of an absent space."""
-        return [fuse(found, spec.limit) for found, spec in zip(self._legs, self._specs, strict=True)]
+        return [
+            fuse(found, spec.limit, coverage=share)
+            for found, spec, share in zip(self._legs, self._specs, self._coverage, strict=True)
+        ]

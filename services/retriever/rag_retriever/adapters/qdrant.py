@@ -20,6 +20,7 @@ from rag_retriever.adapters.payloads import (
 )
 from rag_retriever.adapters.planning import Answers, LegQuery, plan
 from rag_retriever.adapters.qdrant_dialect import QdrantDialect
+from rag_retriever.domain.fusion import COVERAGE_HITS
 from rag_retriever.domain.index import (
     GenerationKey,
     Hit,
@@ -194,7 +195,9 @@ class QdrantIndex:
             with self._translated():
                 found = await self._client.query_batch_points(self._name(space), requests)
             for query, answer in zip(queries, found, strict=True):
-                answers.add(query, [(chunk_key(point.payload), point.score) for point in answer.points])
+                hits = [(chunk_key(point.payload), point.score) for point in answer.points]
+                best = answer.points[:COVERAGE_HITS] if query.with_terms else ()
+                answers.add(query, hits, map(_terms, best))
         return answers.fused()
 
     async def close(self) -> None:
@@ -268,4 +271,10 @@ def _request(query: LegQuery) -> models.QueryRequest:
         filter=models.Filter(must=[scope_condition(_DIALECT, spec.scope)]),
         limit=spec.limit,
         with_payload=KEY_FIELDS,
+        with_vector=["sparse"] if query.with_terms else False,
     )
+
+
+def _terms(point: models.ScoredPoint) -> list[int]:
+    vector = point.vector["sparse"] if isinstance(point.vector, dict) else None
+    return vector.indices if isinstance(vector, models.SparseVector) else []

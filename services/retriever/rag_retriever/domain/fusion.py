@@ -1,30 +1,57 @@
-"""Rank fusion of the legs of one search."""
+"""Fusion of the legs of one search by their scores, each brought to the range 0 to 1."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from rag_common.contracts import Leg
 from rag_retriever.domain.index import ChunkKey, Hit
 
-RRF_K = 60
-"""Cormack, Clarke and Büttcher: Reciprocal Rank Fusion outperforms Condorcet and individual
-rank learning methods, SIGIR 2009; the constant that they found robust."""
-
 LegHits = Sequence[tuple[ChunkKey, float]]
 """What one leg found, best first: chunk and the leg's own score."""
 
+COVERAGE_HITS = 10
+"""Of so many lexical hits the one that holds most of the question's terms counts."""
 
-def fuse(legs: Mapping[Leg, LegHits], limit: int) -> list[Hit]:
-    """Merge the legs: ``score = Σ 1 / (60 + rank)``; equal scores are ordered by chunk key.
 
-    One leg alone keeps its own order and scores.
+def term_coverage(terms: Iterable[int], hits: Iterable[Iterable[int]]) -> float:
+    """How much of the question the text can match at all: the largest share of its terms in one hit.
+
+    Measured on XQuAD, mean of the best of ten hits: .69-.77 within a language, .04-.09 across languages,
+    where only names and numbers are spelt alike.
+    """
+    wanted = frozenset(terms)
+    return max((len(wanted.intersection(hit)) / len(wanted) for hit in hits), default=0.0) if wanted else 0.0
+
+
+def fuse(legs: Mapping[Leg, LegHits], limit: int, *, coverage: float = 1.0) -> list[Hit]:
+    """Merge the legs: ``score = (dense' + coverage · sparse') / (1 + coverage)``, between 0 and 1.
+
+    ``dense'`` is the similarity between the worst (0) and the best hit (1) of the leg: what a cosine means
+    differs from model to model. ``sparse'`` is the share of the best hit's BM25 score, for which 0 means
+    something: no term in common. What a leg did not find has 0 there. Equal scores are ordered by chunk
+    key. One leg alone keeps its own order and scores.
+
+    Measured, nDCG@10 on XQuAD with multilingual-e5-small (4 bit), against reciprocal rank fusion with
+    k = 60: en .983 (.978), ru .974 (.961), en→ru .908 (.856), ru→en .899 (.896); see ``docs/quality.md``.
     """
     if len(legs) == 1:
         ((leg, found),) = legs.items()
         return [Hit(key, score, {leg: rank}) for rank, (key, score) in enumerate(found[:limit], 1)]
+    scores: dict[ChunkKey, float] = {}
     ranks: dict[ChunkKey, dict[Leg, int]] = {}
     for leg, found in legs.items():
-        for rank, (key, _) in enumerate(found, 1):
+        weight = coverage if leg == "sparse" else 1.0
+        for rank, ((key, _), share) in enumerate(zip(found, _normalised(leg, found), strict=True), 1):
             ranks.setdefault(key, {})[leg] = rank
-    scored = [(-sum(1 / (RRF_K + rank) for rank in by_leg.values()), key) for key, by_leg in ranks.items()]
-    scored.sort()
-    return [Hit(key, -negative, ranks[key]) for negative, key in scored[:limit]]
+            scores[key] = scores.get(key, 0.0) + weight * share / (1.0 + coverage)
+    ordered = sorted(scores.items(), key=lambda scored: (-scored[1], scored[0]))
+    return [Hit(key, score, ranks[key]) for key, score in ordered[:limit]]
+
+
+def _normalised(leg: Leg, found: LegHits) -> list[float]:
+    if not found:
+        return []
+    best = found[0][1]
+    worst = found[-1][1] if leg == "dense" and len(found) > 1 else 0.0
+    if best <= worst:
+        return [1.0] * len(found)
+    return [(score - worst) / (best - worst) for _, score in found]
