@@ -1,6 +1,7 @@
 """What a file is, by content first; and text, decoded verbatim or refused with a reason."""
 
 import random
+import re
 
 import pytest
 from hypothesis import given, settings
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from rag_common.errors import BadDocument
 from rag_ingest.domain.documents import ParsedDocument, require_text
-from rag_ingest.domain.formats import Format, detect_format
+from rag_ingest.domain.formats import SUPPORTED, Format, detect_format
 from rag_ingest.domain.text import decode_text, parse_text
 
 
@@ -28,6 +29,15 @@ from rag_ingest.domain.text import decode_text, parse_text
         (b"PK\x03\x04rest", "letter.pdf", None, "zip"),
         (b"words in fact", "lying.pdf", "application/pdf", "text"),
         (b"words in fact", "lying.docx", None, "text"),
+        (b"words in fact", "lying.pptx", None, "text"),
+        (b"{\\rtf1 hello}", "letter.txt", None, "rtf"),
+        (b"a;b", "table.CSV", None, "csv"),
+        (b"a\tb", "table.tsv", None, "csv"),
+        (b"{}", "data", "application/json; charset=utf-8", "json"),
+        (b"{}", "lines.jsonl", None, "json"),
+        (b'<?xml version="1.0"?><note/>', "note.txt", None, "xml"),
+        (b"<note/>", "note.xml", None, "xml"),
+        (b'<?xml version="1.0"?><html>', "page.xml", None, "html"),
         (b"GIF8 is how a picture begins.", "notes.txt", None, "text"),
     ],
 )
@@ -39,11 +49,11 @@ def test_detection(head: bytes, file_name: str | None, media_type: str | None, e
     ("head", "file_name", "code", "words"),
     [
         (b"\x89PNG\r\n\x1a\n\x00", "scan.pdf", "unsupported_format", "PNG"),
-        (b"{\\rtf1 hello}", "letter.txt", "unsupported_format", "RTF"),
         (b"GIF89a\x00\x00\x01\x02\x03", "notes.txt", "unsupported_format", "GIF"),
         (b"\x7fELF\x02\x01", None, "unsupported_format", "program"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "old.doc", "unsupported_format", "old binary kind"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "secret.docx", "password_protected", "password"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "secret.XLSX", "password_protected", "password"),
         (bytes(range(256)), "report.pdf", "damaged_file", "damaged"),
     ],
 )
@@ -55,7 +65,7 @@ def test_what_cannot_be_read_is_named(head: bytes, file_name: str | None, code: 
 
 
 def test_unsupported_formats_name_the_supported_ones() -> None:
-    with pytest.raises(BadDocument, match="plain text, Markdown, HTML, PDF and DOCX"):
+    with pytest.raises(BadDocument, match=re.escape(SUPPORTED)):
         detect_format(b"\xff\xd8\xff\xe0", file_name="photo.jpg", media_type=None)
 
 

@@ -1,6 +1,7 @@
 """What a reader hands back, as it travels from the worker process; and how readers put it together."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypedDict
 
 from rag_common.contracts import Place
@@ -52,6 +53,20 @@ class TextBuilder:
     def add_part(self, text: str, place: dict[str, int | str], rows: Sequence[int] = ()) -> None:
         """A page, slide or sheet. ``rows``: for each line of ``text`` the number of its row."""
         self.parts.append((*self.add(text), place, list(rows)))
+
+    def add_mark(self, title: str, level: int) -> None:
+        """A heading that is not in the text; an empty one ends the sections before it."""
+        start = self._length + (len(PARAGRAPH) if self._pieces else 0)
+        self.headings.append((start, start, level, title))
+
+    @contextmanager
+    def part(self, place: dict[str, int | str]) -> Iterator[None]:
+        """What is added within the context is one page or slide; none where that is nothing."""
+        before = len(self._pieces)
+        start = self._length + (len(PARAGRAPH) if self._pieces else 0)
+        yield
+        if len(self._pieces) > before:
+            self.parts.append((start, self._length, place, []))
 
     @property
     def text(self) -> str:

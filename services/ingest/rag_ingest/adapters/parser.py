@@ -6,7 +6,7 @@ import os
 from rag_common.errors import BadDocument
 from rag_ingest.adapters.worker_pool import WorkerPool
 from rag_ingest.domain.documents import ParsedDocument, Source, require_text, too_much_text
-from rag_ingest.domain.formats import HEAD_BYTES, Format, declared_format, detect_format
+from rag_ingest.domain.formats import HEAD_BYTES, MARKED, Format, declared_format, detect_format, misnamed
 from rag_ingest.domain.text import parse_text
 
 _SMALL = 64 * 1024
@@ -48,9 +48,6 @@ def _read(source: Source, kind: Format) -> ParsedDocument:
         return parse_text(source.path.read_bytes(), kind)
     except BadDocument as error:
         declared = declared_format(source.file_name, source.media_type)
-        if declared in ("pdf", "docx"):
-            raise BadDocument(
-                f"The file is called {declared.upper()}, but its content is not; it may be damaged.",
-                code="damaged_file",
-            ) from error
+        if declared in MARKED:
+            raise misnamed(declared) from error
         raise

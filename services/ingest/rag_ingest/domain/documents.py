@@ -24,7 +24,11 @@ class Part(NamedTuple):
 
 
 class Heading(NamedTuple):
-    """A heading's span in the document's text with its markup, its level (1-6) and its words."""
+    """A heading's span in the document's text with its markup, its level (1-6) and its words.
+
+    One without words ends the sections before it, and opens none. A span may be empty: the name
+    of a sheet stands over its rows, not among them.
+    """
 
     start: int
     end: int
@@ -93,7 +97,7 @@ class HeadingPaths:
             while enclosing and enclosing[-1].level >= heading.level:
                 enclosing.pop()
             enclosing.append(heading)
-            self._paths.append(tuple(each.title for each in enclosing))
+            self._paths.append(tuple(each.title for each in enclosing if each.title))
 
     def of(self, text: str, start: int, end: int) -> tuple[str, ...]:
         """The path of ``text[start:end]``: that of its first words which are not a heading themselves."""

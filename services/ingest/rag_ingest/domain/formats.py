@@ -49,7 +49,14 @@ MEDIA_TYPES: dict[Format, str] = {
     "zip": "application/zip",
     "image": "image/png",
 }
-SUPPORTED = "plain text, Markdown, HTML, PDF and DOCX"
+SUPPORTED = (
+    "plain text, Markdown, HTML, XML, JSON, CSV, PDF, RTF, EPUB,"
+    " the files of Office (DOCX, PPTX, XLSX) and those of LibreOffice (ODT, ODP, ODS)"
+)
+MARKED: frozenset[Format] = frozenset(
+    {"pdf", "docx", "pptx", "xlsx", "odt", "ods", "odp", "epub", "rtf", "msg", "zip", "image"}
+)
+"""Formats whose files begin with a mark of their own; a file without it is none of them."""
 HEAD_BYTES = 4096
 """How much of a file's beginning :func:`detect_format` wants to see."""
 
@@ -63,13 +70,37 @@ _EXTENSIONS: dict[str, Format] = {
     ".xhtml": "html",
     ".pdf": "pdf",
     ".docx": "docx",
+    ".pptx": "pptx",
+    ".xlsx": "xlsx",
+    ".odt": "odt",
+    ".ods": "ods",
+    ".odp": "odp",
+    ".rtf": "rtf",
+    ".epub": "epub",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".json": "json",
+    ".jsonl": "json",
+    ".ndjson": "json",
+    ".geojson": "json",
+    ".xml": "xml",
 }
 _DECLARED: dict[str, Format] = {media_type: name for name, media_type in MEDIA_TYPES.items()}
-_DECLARED |= {"text/x-markdown": "markdown", "application/xhtml+xml": "html"}
+_DECLARED |= {
+    "text/x-markdown": "markdown",
+    "application/xhtml+xml": "html",
+    "text/rtf": "rtf",
+    "text/tab-separated-values": "csv",
+    "application/x-ndjson": "json",
+    "application/jsonl": "json",
+    "application/geo+json": "json",
+    "text/xml": "xml",
+}
 
+_PROTECTABLE = {".docx", ".docm", ".pptx", ".pptm", ".xlsx", ".xlsm"}
+"""Office wraps these into a container of the old kind when they get a password."""
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _FOREIGN: tuple[tuple[bytes, str], ...] = (
-    (b"{\\rtf", "an RTF document"),
     (b"\x89PNG\r\n", "a PNG image"),
     (b"\xff\xd8\xff", "a JPEG image"),
     (b"GIF8", "a GIF image"),
@@ -89,12 +120,21 @@ _FOREIGN: tuple[tuple[bytes, str], ...] = (
     (b"SQLite format 3\x00", "an SQLite database"),
     (b"%!PS", "a PostScript file"),
 )
+_XML = re.compile(rb"(?:\xef\xbb\xbf)?\s*<\?xml\s")
 _HTML = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]{0,200}\?>\s*)?<(?:!doctype\s+html|html)[\s>]", re.I)
 
 
 def unsupported(found: str) -> BadDocument:
     """The error for a file that was recognised and cannot be read."""
     return BadDocument(f"The file is {found}; {SUPPORTED} can be read.", code="unsupported_format")
+
+
+def misnamed(declared: Format) -> BadDocument:
+    """The error for a file that is neither what it is called nor text."""
+    return BadDocument(
+        f"The file is called {declared.upper()}, but its content is not; it may be damaged.",
+        code="damaged_file",
+    )
 
 
 def detect_format(head: bytes, *, file_name: str | None, media_type: str | None) -> Format:
@@ -109,6 +149,8 @@ def detect_format(head: bytes, *, file_name: str | None, media_type: str | None)
         return "pdf"
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return "zip"
+    if head.startswith(b"{\\rtf"):
+        return "rtf"
     if head.startswith(_OLE):
         raise _office_container(file_name)
     for magic, found in _FOREIGN:
@@ -116,13 +158,12 @@ def detect_format(head: bytes, *, file_name: str | None, media_type: str | None)
             raise unsupported(found)
     if _HTML.match(head):
         return "html"
-    if declared in ("pdf", "docx"):
+    if _XML.match(head):
+        return "xml"
+    if declared in MARKED:
         if looks_like_text(head):
             return "text"
-        raise BadDocument(
-            f"The file is called {declared.upper()}, but its content is not; it may be damaged.",
-            code="damaged_file",
-        )
+        raise misnamed(declared)
     return declared or "text"
 
 
@@ -146,7 +187,7 @@ def looks_like_text(data: bytes) -> bool:
 
 
 def _office_container(file_name: str | None) -> BadDocument:
-    if (file_name or "").lower().endswith((".docx", ".docm")):
+    if PurePosixPath(file_name or "").suffix.lower() in _PROTECTABLE:
         return BadDocument(
             "The document is protected by a password. Remove the password and send it again.",
             code="password_protected",
