@@ -12,6 +12,7 @@ from rag_common.registry.documents import Documents, UnknownDocument
 from rag_common.registry.idempotency import IdempotencyConflict, IdempotencyKey
 from rag_common.registry.indexing import Indexing
 from rag_common.registry.ingesting import Ingesting
+from rag_common.registry.members import Members, Nesting
 from rag_common.registry.orders import Orders
 from rag_common.registry.passages import ChunkKey, Passages
 from rag_common.registry.reconciling import Reconciling
@@ -43,6 +44,7 @@ class Registry:
         self.accepting = Accepting(database)
         self.documents = Documents(database)
         self.ingesting = Ingesting(database)
+        self.members = Members(database)
         self.orders = Orders(database)
         self.indexing = Indexing(database)
         self.passages = Passages(database)
@@ -78,6 +80,8 @@ __all__ = [
     "IdempotencyKey",
     "IndexSource",
     "Installation",
+    "Members",
+    "Nesting",
     "NewContent",
     "Order",
     "PassageRow",

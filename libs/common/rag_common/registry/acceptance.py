@@ -8,6 +8,7 @@ from asyncpg import Record
 
 from rag_common.contracts import EVERYONE, DocumentRef
 from rag_common.registry.collections import UnknownCollection
+from rag_common.registry.descendants import share_access
 from rag_common.registry.rows import UNFINISHED, Accepted, NewContent, Order
 from rag_common.registry.transitions import NOW_NS
 
@@ -163,6 +164,8 @@ async def _write_document(
         order.time_ns if order else None,
         order.sequence if order else None,
     )
+    if reindex and row["latest_generation"]:
+        await share_access(connection, row["id"], acl="acl" in changes, metadata="metadata" in changes)
     return reindex
 
 

@@ -9,9 +9,9 @@ from pydantic import JsonValue
 from rag_common.contracts import DocumentState
 from rag_common.errors import PermanentError
 from rag_common.registry.database import Database
+from rag_common.registry.descendants import bury, lock_descendants, share_access
 from rag_common.registry.ingesting import chunk_row
 from rag_common.registry.rows import ChunkRow, Document, Transition
-from rag_common.registry.transitions import NOW_NS, record
 
 
 class UnknownDocument(PermanentError):
@@ -39,6 +39,7 @@ def _document(row: Record) -> Document:
         tenant=row["tenant"],
         collection=row["collection"],
         source_uri=row["source_uri"],
+        parent_id=str(row["parent_id"]) if row["parent_id"] else None,
         title=row["title"],
         metadata=row["metadata"],
         acl=tuple(row["acl"]),
@@ -95,11 +96,13 @@ class Documents:
         collection: str | None = None,
         state: DocumentState | None = None,
         source_uri: str | None = None,
+        parent_id: str | None = None,
         before: tuple[datetime, str] | None = None,
         limit: int = 50,
     ) -> list[Document]:
         """Newest first; ``before`` is creation time and id of the last one seen.
 
+        ``parent_id``: only the members of this archive or mail.
         Deleted documents are listed only when their state is asked for.
         """
         async with self._database.connection() as connection:
@@ -111,14 +114,16 @@ class Documents:
                   AND ($3::text IS NULL OR collection = $3)
                   AND (shown_state = $4 OR ($4::text IS NULL AND shown_state NOT IN ('deleting', 'deleted')))
                   AND ($5::text IS NULL OR source_uri = $5)
-                  AND ($6::timestamptz IS NULL OR (created_at, id) < ($6, $7::uuid))
-                ORDER BY created_at DESC, id DESC LIMIT $8
+                  AND ($6::uuid IS NULL OR parent_id = $6)
+                  AND ($7::timestamptz IS NULL OR (created_at, id) < ($7, $8::uuid))
+                ORDER BY created_at DESC, id DESC LIMIT $9
                 """,  # noqa: S608 - a constant of this module
                 tenant,
                 list(principals) if principals is not None else None,
                 collection,
                 state,
                 source_uri,
+                parent_id,
                 before[0] if before else None,
                 before[1] if before else None,
                 limit,
@@ -175,13 +180,14 @@ class Documents:
     ) -> bool:
         """Change what is not ``None``; ``True`` if an :class:`UpdateIndexedDocument` must follow.
 
+        ACL and metadata go to everything inside the document as well, whatever that had.
         A revocation holds from the commit on; a grant when the index has applied it.
 
         :raises UnknownDocument: none of this tenant, or it is deleted.
         """
         async with self._database.transaction() as connection:
             row = await connection.fetchrow(
-                "SELECT title, metadata, acl FROM documents "
+                "SELECT id, title, metadata, acl FROM documents "
                 "WHERE id = $1 AND tenant = $2 AND state = 'active' FOR NO KEY UPDATE",
                 document_id,
                 tenant,
@@ -202,35 +208,30 @@ class Documents:
                 new["acl"],
                 int(reindex),
             )
+            await share_access(
+                connection,
+                row["id"],
+                acl=new["acl"] != row["acl"],
+                metadata=new["metadata"] != row["metadata"],
+            )
         return reindex
 
     async def delete(self, tenant: str, document_id: str) -> Document:
-        """Tombstone the document: no search that starts after the commit finds it.
+        """Tombstone the document and all inside it: no search that starts after the commit finds them.
 
         The purge of points and bytes follows by a :class:`PurgeDocument`; deleting again is allowed.
 
         :raises UnknownDocument: none of this tenant.
         """
         async with self._database.transaction() as connection:
-            # NOW_NS is a constant of this package
-            row = await connection.fetchrow(
-                f"""
-                UPDATE documents
-                SET state = 'deleting', deleted_at = clock_timestamp(), updated_at = clock_timestamp(),
-                    order_ns = greatest({NOW_NS}, order_ns)
-                WHERE id = $1 AND tenant = $2 AND state = 'active' RETURNING latest_generation
-                """,  # noqa: S608
+            found = await connection.fetchval(
+                "SELECT id FROM documents WHERE id = $1 AND tenant = $2 AND state = 'active' "
+                "FOR NO KEY UPDATE",
                 document_id,
                 tenant,
             )
-            if row is not None:
-                generation = row["latest_generation"]
-                state = await connection.fetchval(
-                    "SELECT state FROM generations WHERE document_id = $1 AND generation = $2",
-                    document_id,
-                    generation,
-                )
-                await record(connection, document_id, generation, state, "deleting")
+            if found is not None:
+                await bury(connection, [found, *await lock_descendants(connection, [found])])
         return await self.get(tenant, document_id)
 
     async def _row(self, tenant: str, document_id: str, principals: tuple[str, ...] | None) -> Record:

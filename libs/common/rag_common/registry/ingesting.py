@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from rag_common.registry.database import Connection
 
 SELECT_GENERATION = """
-    SELECT g.*, d.tenant, d.source_uri, d.title, d.latest_generation,
+    SELECT g.*, d.tenant, d.source_uri, d.parent_id, d.title, d.latest_generation,
+           EXISTS (SELECT FROM documents m WHERE m.parent_id = d.id AND m.state = 'active') AS has_members,
            CASE WHEN c.deleted_at IS NULL THEN d.state ELSE 'deleting' END AS document_state,
            c.name AS collection
     FROM generations g
@@ -42,6 +43,8 @@ def generation_row(record: Record) -> Generation:
         file_name=record["file_name"],
         chunk_count=record["chunk_count"],
         batch_count=record["batch_count"],
+        parent_id=str(record["parent_id"]) if record["parent_id"] else None,
+        has_members=record["has_members"],
     )
 
 
@@ -61,10 +64,12 @@ class Ingesting:
         return generation_row(record) if record else None
 
     async def by_order(self, tenant: str, order: Order) -> Generation | None:
-        """The generation that a drop with this order has made, if any."""
+        """The generation that a drop with this order has made, if any; not those of its members."""
         async with self._database.connection() as connection:
             record = await connection.fetchrow(
-                SELECT_GENERATION + " WHERE g.order_ns = $1 AND g.order_seq = $2 AND d.tenant = $3",
+                SELECT_GENERATION + " WHERE g.order_ns = $1 AND g.order_seq = $2 AND d.tenant = $3 "
+                "AND NOT EXISTS (SELECT FROM generations o WHERE o.document_id = d.parent_id "
+                "AND o.order_ns = $1 AND o.order_seq = $2)",
                 order.time_ns,
                 order.sequence,
                 tenant,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from asyncpg import Record
 
 from rag_common.contracts import DocumentRef
+from rag_common.registry.descendants import share_access
 from rag_common.registry.transitions import advance
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ async def reject(connection: "Connection", document: DocumentRef) -> None:
     """The caller has locked the document."""
     row = await connection.fetchrow(
         """
-        SELECT d.latest_generation, d.title, d.acl_version, g.previous,
+        SELECT d.id, d.latest_generation, d.title, d.acl, d.metadata, d.acl_version, g.previous,
                (d.order_ns, d.order_seq) = (g.order_ns, g.order_seq) AS newest
         FROM documents d JOIN generations g ON g.document_id = d.id AND g.generation = $2
         WHERE d.id = $1
@@ -77,4 +78,10 @@ async def _restore_access(connection: "Connection", document: DocumentRef, row: 
             document.document_id,
             previous["metadata"],
             previous["acl"],
+        )
+        await share_access(
+            connection,
+            row["id"],
+            acl=row["acl"] != previous["acl"],
+            metadata=row["metadata"] != previous["metadata"],
         )

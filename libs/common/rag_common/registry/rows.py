@@ -87,6 +87,10 @@ class Generation:
     file_name: str | None
     chunk_count: int | None
     batch_count: int | None
+    parent_id: str | None
+    """The archive or the mail that the document came in."""
+    has_members: bool
+    """Whether documents have come in this one, in any generation of it."""
 
     @property
     def current(self) -> bool:
@@ -102,6 +106,8 @@ class Document:
     tenant: str
     collection: str
     source_uri: str
+    parent_id: str | None
+    """The archive or the mail that the document came in."""
     title: str
     metadata: dict[str, JsonValue]
     acl: tuple[str, ...]
