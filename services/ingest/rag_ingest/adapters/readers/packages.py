@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from rag_common.errors import BadDocument
 from rag_ingest.domain.formats import MEDIA_TYPES, Format
@@ -16,7 +17,7 @@ _BY_MEDIA_TYPE: dict[str, Format] = {media_type: kind for kind, media_type in ME
 _MARKERS: tuple[tuple[str, Format], ...] = (
     ("word/document", "docx"),
     ("ppt/presentation", "pptx"),
-    ("xl/workbook", "xlsx"),
+    ("xl/workbook.xml", "xlsx"),
     ("META-INF/container.xml", "epub"),
 )
 _MAX_MEDIA_TYPE = 200
@@ -36,9 +37,9 @@ def opened(path: Path, kind: Format) -> Iterator[zipfile.ZipFile]:
         # A directory that points outside the file; whatever else fails is not the file's fault.
         if error.errno != errno.EINVAL:
             raise
-        raise _damaged(kind) from error
+        raise damaged(kind) from error
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
-        raise _damaged(kind) from error
+        raise damaged(kind) from error
     except RuntimeError as error:
         # zipfile has no narrower error for an encrypted member.
         raise BadDocument(
@@ -56,6 +57,7 @@ def kind_of_package(path: Path) -> Format:
         names = archive.namelist()
         if "mimetype" in names and archive.getinfo("mimetype").file_size <= _MAX_MEDIA_TYPE:
             declared = archive.read("mimetype").decode("ascii", "replace").strip()
+            declared = declared.removesuffix("-template")
             if declared in _BY_MEDIA_TYPE:
                 return _BY_MEDIA_TYPE[declared]
     for marker, kind in _MARKERS:
@@ -77,9 +79,22 @@ def check_size(archive: zipfile.ZipFile, parts: list[zipfile.ZipInfo], kind: For
         )
 
 
-def _damaged(kind: Format) -> BadDocument:
+def damaged(kind: Format, detail: str = "") -> BadDocument:
+    """The error for a file that does not hold what it should; ``detail`` says where."""
+    where = f" ({detail})" if detail else ""
     return BadDocument(
-        f"The {kind.upper()} is damaged or incomplete and cannot be opened."
+        f"The {kind.upper()} is damaged or incomplete and cannot be read{where}."
         " Check that it opens and send it again.",
         code="damaged_file",
     )
+
+
+def member(archive: zipfile.ZipFile, name: str, kind: Format) -> IO[bytes]:
+    """A part of the package, to be read.
+
+    :raises BadDocument: ``damaged_file``; it is not there.
+    """
+    try:
+        return archive.open(name)
+    except KeyError as error:
+        raise damaged(kind, f"{name} is missing") from error
