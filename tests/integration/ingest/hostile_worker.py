@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from rag_common.errors import BadDocument
 from rag_ingest.adapters.extracted import Extracted
 from rag_ingest.adapters.worker import MAX_FILE_BYTES, serve
+from rag_ingest.domain.members import Room
 
 
-def extract(path: str, kind: str) -> Extracted:
+def extract(path: str, kind: str, room: Room | None) -> Extracted:
     with open(path, encoding="utf-8") as file:
         order = file.read().removeprefix("<html>")
     match order:

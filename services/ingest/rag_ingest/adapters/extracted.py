@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from rag_common.contracts import Place
 from rag_ingest.domain.documents import Part
@@ -13,6 +13,8 @@ PartRow = tuple[int, int, dict[str, int | str], list[int]]
 """Start, end, the fields of :class:`Place` that are set, numbers of the rows of a sheet."""
 HeadingRow = tuple[int, int, int, str]
 """Start, end, level, title."""
+MemberRow = tuple[str, str | None, int, str]
+"""Name, media type, size, SHA-256; the bytes are in a file called by the row's number."""
 
 
 class Extracted(TypedDict):
@@ -24,6 +26,7 @@ class Extracted(TypedDict):
     headings: list[HeadingRow]
     title: str | None
     warnings: list[str]
+    members: NotRequired[list[MemberRow]]
 
 
 class TextBuilder:

@@ -31,7 +31,7 @@ class FileParser:
         if kind in ("text", "markdown"):
             parsed = await self._text(source, kind, size)
         else:
-            parsed = await self._pool.parse(source.path, kind)
+            parsed = await self._pool.parse(source.path, kind, source.room)
         return require_text(parsed, limit=self._max_characters)
 
     async def _text(self, source: Source, kind: Format, size: int) -> ParsedDocument:

@@ -14,18 +14,20 @@ import signal
 import struct
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import BinaryIO, TypedDict
 
 from rag_common.errors import BadDocument
 from rag_ingest.adapters.extracted import Extracted
 from rag_ingest.domain.documents import too_much_text
+from rag_ingest.domain.members import MAX_MEMBER_BYTES, Room
 
 LENGTH = struct.Struct(">Q")
 OUT_OF_MEMORY = 77
 """Exit status of a process that noticed by itself that its memory was at an end."""
 
-MAX_FILE_BYTES = 64 * 1024**2
-"""Bytes that it may write to one file; kreuzberg unpacks a library of 8 MB, and nothing else."""
+MAX_FILE_BYTES = MAX_MEMBER_BYTES
+"""Bytes that it may write to one file: a member of an archive, or a library of 8 MB for kreuzberg."""
 
 
 class Request(TypedDict):
@@ -33,6 +35,8 @@ class Request(TypedDict):
 
     path: str
     format: str
+    room: tuple[str, int, int] | None
+    """Directory, members and bytes for what is inside a container."""
     cpu_seconds: int
     wall_seconds: int
     max_characters: int
@@ -51,8 +55,8 @@ class Unavailable(TypedDict):
     shortage: str
 
 
-Extract = Callable[[str, str], Extracted]
-"""Reads the file at a path in a format; raises :class:`BadDocument`."""
+Extract = Callable[[str, str, Room | None], Extracted]
+"""Reads the file at a path in a format, its members into a room; raises :class:`BadDocument`."""
 
 
 def serve(extract: Extract, memory_bytes: int) -> None:
@@ -83,9 +87,16 @@ def _limit_time(request: Request) -> None:
     signal.setitimer(signal.ITIMER_REAL, request["wall_seconds"])
 
 
+def _room_of(request: Request) -> Room | None:
+    if request["room"] is None:
+        return None
+    directory, members, size = request["room"]
+    return Room(Path(directory), members, size)
+
+
 def _answer(extract: Extract, request: Request) -> Extracted | Refused | Unavailable:
     try:
-        found = extract(request["path"], request["format"])
+        found = extract(request["path"], request["format"], _room_of(request))
         if len(found["text"]) > request["max_characters"]:
             raise too_much_text(request["max_characters"])
     except BadDocument as error:

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rag_common.errors import BadDocument, TransientError
-from rag_ingest.adapters.extracted import Extracted, part_of
+from rag_ingest.adapters.extracted import Extracted, MemberRow, part_of
 from rag_ingest.adapters.worker import Refused
 from rag_ingest.adapters.worker_process import Limits, WorkerProcess
 from rag_ingest.domain.documents import Heading, ParsedDocument
 from rag_ingest.domain.formats import Format
+from rag_ingest.domain.members import Member, Room
 
 DEFAULT_COMMAND = (sys.executable, "-I", "-m", "rag_ingest.adapters.worker")
 _LARGE = 256 * 1024
@@ -35,20 +36,20 @@ class WorkerPool:
         for worker in self._workers:
             self._free.put_nowait(worker)
 
-    async def parse(self, path: Path, kind: Format) -> ParsedDocument:
-        """Read a file.
+    async def parse(self, path: Path, kind: Format, room: Room | None = None) -> ParsedDocument:
+        """Read a file; what is inside an archive or a mail is unpacked into the room.
 
         :raises BadDocument: it cannot be read, or the process died or took too long over it.
         :raises TransientError: the system has no room for a process, or for what it does.
         """
         worker = await self._free.get()
         try:
-            answer = await worker.ask(path, kind)
+            answer = await worker.ask(path, kind, room)
         finally:
             self._free.put_nowait(worker)
         if len(answer) > _LARGE:
-            return await asyncio.to_thread(_parsed, answer)
-        return _parsed(answer)
+            return await asyncio.to_thread(_parsed, answer, room)
+        return _parsed(answer, room)
 
     async def close(self) -> None:
         """Kill every process. Running calls of :meth:`parse` fail."""
@@ -56,7 +57,7 @@ class WorkerPool:
             await worker.stop()
 
 
-def _parsed(answer: bytes) -> ParsedDocument:
+def _parsed(answer: bytes, room: Room | None) -> ParsedDocument:
     decoded = json.loads(answer)
     if "code" in decoded:
         refused: Refused = decoded
@@ -71,4 +72,11 @@ def _parsed(answer: bytes) -> ParsedDocument:
         headings=tuple(Heading(*heading) for heading in found["headings"]),
         title=found["title"],
         warnings=tuple(found["warnings"]),
+        members=_members(found.get("members", []), room),
     )
+
+
+def _members(rows: list[MemberRow], room: Room | None) -> tuple[Member, ...]:
+    if room is None:
+        return ()
+    return tuple(Member(room.directory / str(number), *row) for number, row in enumerate(rows))

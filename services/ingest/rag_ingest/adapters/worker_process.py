@@ -14,6 +14,7 @@ from rag_common.errors import BadDocument, TransientError
 from rag_ingest.adapters.worker import LENGTH, OUT_OF_MEMORY, Request
 from rag_ingest.domain.documents import too_much_text
 from rag_ingest.domain.formats import Format
+from rag_ingest.domain.members import Room
 
 FILES_PER_PROCESS = 500
 """A process is replaced after so many files, so that a leak of a native library stays small."""
@@ -52,7 +53,7 @@ class WorkerProcess:
         self._farewell: asyncio.Task[None] | None = None
         self._files = 0
 
-    async def ask(self, path: Path, kind: Format) -> bytes:
+    async def ask(self, path: Path, kind: Format, room: Room | None = None) -> bytes:
         """The answer's JSON.
 
         :raises BadDocument: the process died over the file; the next file gets a new one.
@@ -65,6 +66,7 @@ class WorkerProcess:
         request = Request(
             path=str(path),
             format=kind,
+            room=(str(room.directory), room.members, room.size) if room else None,
             cpu_seconds=self._limits.cpu_seconds,
             wall_seconds=self._limits.wall_seconds,
             max_characters=self._limits.max_characters,

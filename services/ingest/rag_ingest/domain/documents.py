@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 
 from rag_common.contracts import Place
 from rag_common.errors import BadDocument
+from rag_ingest.domain.members import Member, Room
 
 # White space, and what shows nothing by itself: BOM, zero-width and joining characters, soft hyphen.
 _BLANK = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\ufeff\u200b\u200c\u200d\u2060\u00ad"
@@ -50,6 +51,8 @@ class ParsedDocument:
     headings: tuple[Heading, ...] = ()
     title: str | None = None
     warnings: tuple[str, ...] = ()
+    members: tuple[Member, ...] = ()
+    """Of an archive or a mail: files in the room that the source gave."""
 
     def __post_init__(self) -> None:
         if "\x00" in self.text:
@@ -68,6 +71,8 @@ class Chunk:
     place: Place
     heading: tuple[str, ...]
     """Titles from the outermost heading to the one that the chunk stands under."""
+    gap: str | None = None
+    """The text between the chunk before, of the same section and part, and this one."""
 
 
 class Source(NamedTuple):
@@ -76,6 +81,8 @@ class Source(NamedTuple):
     path: Path
     file_name: str | None
     media_type: str | None
+    room: Room | None = None
+    """For the members of a container; without it they are named, and not unpacked."""
 
 
 class Parser(Protocol):
