@@ -8,18 +8,24 @@ Source = Mapping[str, Any]
 """A passage of the API, or one of the other documents that say the same (``also_in``)."""
 
 
-def refers(reference: str, source: Source) -> bool:
-    """Whether the reference means the source's document: by its id, ``source_uri`` or title, or by the
-    last segments of its ``source_uri`` (``en/leave.md`` is ``file:///home/anna/en/leave.md``).
+def names_of(source: Source) -> set[str]:
+    """How the source's document may be referred to: by its id, ``source_uri`` or title, or by the last
+    segments of its ``source_uri`` (``en/leave.md`` for ``file:///home/anna/en/leave.md``).
     """
-    uri = source["source_uri"]
-    if reference in (source["document_id"], uri, source["title"]):
-        return True
-    return bool(unquote(uri).endswith("/" + reference))
+    names = {source["document_id"], source["source_uri"], source["title"]}
+    rest = unquote(source["source_uri"])
+    while rest:
+        _, _, rest = rest.partition("/")
+        names.add(rest)
+    return names - {""}
+
+
+def names_in(passage: Source) -> set[str]:
+    """Those of the passage's own document, and of those that say nearly the same."""
+    return set().union(*map(names_of, sources_of(passage)))
 
 
 def sources_of(passage: Source) -> Iterator[Source]:
-    """The passage's own document, and those that say nearly the same."""
     yield passage
     yield from passage.get("also_in", ())
 
@@ -35,15 +41,12 @@ def found_documents(passages: Sequence[Source], expected: Sequence[str]) -> list
     found: set[str] = set()
     others: set[str] = set()
     for passage in passages:
-        new = [
-            reference
-            for reference in expected
-            if reference not in found and any(refers(reference, source) for source in sources_of(passage))
-        ]
+        names = names_in(passage)
+        new = [reference for reference in expected if reference in names and reference not in found]
         if new:
             found.update(new)
             order += new
-        elif not any(refers(reference, passage) for reference in found):
+        elif not found & names_of(passage):
             if passage["document_id"] not in others:
                 order.append(None)
             others.add(passage["document_id"])

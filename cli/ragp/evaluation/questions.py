@@ -17,7 +17,7 @@ class Span:
 class Question:
     """A question with its gold.
 
-    A document is referred to as :func:`ragp.evaluation.matching.refers` understands it.
+    A document is referred to as :func:`ragp.evaluation.matching.names_of` says.
     """
 
     id: str

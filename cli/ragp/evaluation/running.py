@@ -15,8 +15,8 @@ AT_ONCE = 8
 _SECONDS = 60.0
 """For one question, waiting for a busy gateway included."""
 _LIMIT, _LARGEST_LIMIT = 30, 100
-_FATAL = frozenset({401, 403, 404})
-"""The key or a collection is wrong: the other questions would fail like this one."""
+_PASSING = frozenset({408, 429})
+"""Refusals that concern one question; after others the other questions would be refused, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ async def ask_all(
 
     ``settings`` are fields of ``POST /v1/search``.
 
-    :raises CommandError: the gateway cannot be reached, or refuses the key or a collection.
+    :raises CommandError: the gateway cannot be reached, or refuses the key, a collection or the settings.
     """
     replies: dict[int, Reply] = {}
     waiting = iter(enumerate(questions))
@@ -86,7 +86,7 @@ async def _in_time(
     except TimeoutError:
         return Reply(error=f"no answer in {seconds:g} s")
     except GatewayError as error:
-        if error.status in _FATAL:
+        if error.status < 500 and error.status not in _PASSING:
             raise
         return Reply(error=error.message)
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ragp.evaluation.matching import Source, found_documents, refers, sources_of
+from ragp.evaluation.matching import Source, found_documents, names_in, names_of, sources_of
 from ragp.evaluation.metrics import Interval, length, ndcg, overlap, recall, reciprocal_rank, union
 from ragp.evaluation.questions import Question
 
@@ -34,6 +34,20 @@ def score(question: Question, passages: Sequence[Source], budget: int) -> Scores
 
 def span_metric(budget: int) -> str:
     return f"span_recall_{budget}"
+
+
+def metrics_with(budget: int) -> tuple[str, ...]:
+    """All that there are, in the order of reports."""
+    recalls = (f"recall{cut}" for cut in RECALL_CUTS)
+    return (f"ndcg{CUT}", f"mrr{CUT}", *recalls, span_metric(budget))
+
+
+def title_of(metric: str) -> str:
+    """``ndcg10`` → ``nDCG@10``, for people."""
+    if metric.startswith("span_recall_"):
+        return f"span recall in {int(metric.rpartition('_')[2]):,} characters"
+    name = metric.rstrip("0123456789")
+    return {"ndcg": "nDCG", "mrr": "MRR"}.get(name, name) + "@" + metric.removeprefix(name)
 
 
 def span_recall(question: Question, passages: Sequence[Source], budget: int) -> float:
@@ -73,13 +87,13 @@ def _returned(context: Sequence[tuple[Source, int]], document: str) -> list[Inte
         (source["start"], min(source["end"], source["start"] + taken))
         for passage, taken in context
         for source in sources_of(passage)
-        if refers(document, source)
+        if document in names_of(source)
     ]
 
 
 def _may_answer(question: Question, passage: Source) -> bool:
     named = {*question.relevant, *(span.document for span in question.spans)}
-    return not named or any(refers(name, source) for name in named for source in sources_of(passage))
+    return not named or bool(named & names_in(passage))
 
 
 def _plain(text: Any) -> str:

@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+import httpx
+
 from ragp.client import GatewayClient
-from ragp.errors import CommandError
+from ragp.errors import CommandError, GatewayError
 from ragp.evaluation.questions import TextDocument
-from ragp.following import TERMINAL, follow, outcome_of
+from ragp.following import REFUSED, TERMINAL, follow, outcome_of
 from ragp.outcomes import Outcome
 
 _UPLOADS_AT_ONCE = 8
@@ -40,7 +42,8 @@ async def upload_texts(
         first = f"{bad[0].path}: {bad[0].state} {bad[0].reason}".rstrip()
         raise CommandError(
             f"{len(bad)} of {len(done)} documents are not searchable; the first is {first}",
-            cure=f"see all of them: ragp documents list --collection {collection} --state failed",
+            cure=f"see them: ragp documents list --collection {collection} --state failed; then measure"
+            " without uploading again",
         )
 
 
@@ -55,5 +58,11 @@ async def _upload(client: GatewayClient, collection: str, documents: Iterable[Te
         }
         if document.title is not None:
             body["title"] = document.title
-        outcomes.append(outcome_of(Path(document.source_uri), await client.upload_text(body)))
+        path = Path(document.source_uri)
+        try:
+            outcomes.append(outcome_of(path, await client.upload_text(body)))
+        except GatewayError as error:
+            if error.status != httpx.codes.UNPROCESSABLE_ENTITY:
+                raise
+            outcomes.append(Outcome(path, REFUSED, reason=error.message))
     return outcomes
