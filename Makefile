@@ -21,7 +21,7 @@ export PYTHON
 export TORCH_INDEX
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test check fix bench docs corpus constraints clean
+.PHONY: help setup demo up down test check fix bench docs messages corpus constraints clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ bench: setup ## Run every benchmark
 
 docs: setup ## Write docs/settings.md from the settings classes
 	@$(BIN)/python -m scripts.settings_page
+
+messages: setup ## Collect the messages for users into the catalogue, and compile it
+	@$(BIN)/python -m scripts.messages
 
 corpus: setup ## Rebuild the PDF and DOCX files of examples/corpus
 	@$(BIN)/python -m examples.build_corpus examples/corpus

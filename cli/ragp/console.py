@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from ragp.errors import CommandError
+from ragp.language import _, translate
 
 _PIPE_WIDTH = 200
 """Columns of a table that no terminal shows; rich would cut it to 80."""
@@ -16,14 +17,16 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def report_error(error: CommandError) -> None:
-    err.print(f"[red]error:[/red] {escape(error.message)}")
+    wrong, cure = _("error:"), _("try:")
+    width = max(len(wrong), len(cure))
+    err.print(f"[red]{wrong:<{width}}[/red] {escape(translate(error.message))}")
     if error.cure is not None:
-        err.print(f"[yellow]try:[/yellow]   {escape(error.cure)}")
+        err.print(f"[yellow]{cure:<{width}}[/yellow] {escape(translate(error.cure))}")
 
 
 def report(message: str) -> None:
-    """One line of progress with the time of day, on standard error."""
-    err.print(f"[dim]{time.strftime('%H:%M:%S')}[/dim] {message}")
+    """One line of progress with the time of day, on standard error; ``message`` in English."""
+    err.print(f"[dim]{time.strftime('%H:%M:%S')}[/dim] {translate(message)}")
 
 
 def human_bytes(count: float) -> str:

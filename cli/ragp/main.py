@@ -21,6 +21,7 @@ from ragp.commands import (
 )
 from ragp.console import report_error
 from ragp.errors import CommandError
+from ragp.language import ENGLISH, LANGUAGE
 
 
 class CommandLine(typer.Typer):
@@ -28,7 +29,12 @@ class CommandLine(typer.Typer):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
-            return super().__call__(*args, **kwargs)
+            if LANGUAGE == ENGLISH:
+                return super().__call__(*args, **kwargs)
+            # imported here: English does without it
+            from ragp.localized import run_localized
+
+            return run_localized(typer.main.get_command(self), *args, **kwargs)
         except CommandError as error:
             report_error(error)
             sys.exit(1)

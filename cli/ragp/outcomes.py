@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from ragp.console import err, out
+from ragp.language import _, translate
 
 GOOD = frozenset({"live", "unchanged", "updated", "superseded"})
 """``superseded``: a newer upload of the same document has taken its place."""
@@ -49,14 +50,16 @@ def print_summary(outcomes: Sequence[Outcome]) -> None:
     bad = [outcome for outcome in outcomes if not outcome.good]
     if bad:
         table = Table(box=None, pad_edge=False)
-        for title in ("document", "state", "reason"):
+        for title in (_("document"), _("state"), _("reason")):
             table.add_column(title, overflow="fold")
         for outcome in bad:
             table.add_row(
-                escape(_printable(outcome.path)), f"[red]{outcome.state}[/red]", escape(outcome.reason)
+                escape(_printable(outcome.path)),
+                f"[red]{outcome.state}[/red]",
+                escape(translate(outcome.reason)),
             )
         out.print(table)
-    out.print(", ".join(_counts(outcomes)) or "nothing to do")
+    out.print(", ".join(_counts(outcomes)) or _("nothing to do"))
 
 
 def _printable(path: Path) -> str:
@@ -72,4 +75,23 @@ def exit_code(outcomes: Iterable[Outcome]) -> None:
 
 def _counts(outcomes: Iterable[Outcome]) -> list[str]:
     counts = Counter(outcome.state for outcome in outcomes)
-    return [f"[{_COLOURS.get(state, 'red')}]{number} {state}[/]" for state, number in counts.most_common()]
+    return [
+        f"[{_COLOURS.get(state, 'red')}]{_counted(state, number)}[/]"
+        for state, number in counts.most_common()
+    ]
+
+
+def _counted(state: str, count: int) -> str:
+    templates = {
+        "live": _("{count} live"),
+        "unchanged": _("{count} unchanged"),
+        "updated": _("{count} updated"),
+        "superseded": _("{count} superseded"),
+        "failed": _("{count} failed"),
+        "rejected": _("{count} rejected"),
+        "deleting": _("{count} deleting"),
+        "deleted": _("{count} deleted"),
+        "refused": _("{count} refused"),
+        "unreadable": _("{count} unreadable"),
+    }
+    return templates.get(state, f"{{count}} {state}").format(count=count)

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from ragp.client import GatewayClient
 from ragp.console import human_bytes, out
+from ragp.language import _
 from ragp.options import ApiKey, AsJson, DataDir, Url, settings_from
 from ragp.target import Gateway, find_gateway
 
@@ -39,11 +40,11 @@ def list_documents(
         return
     table = Table(box=None, pad_edge=False)
     # An id is there to be copied: it is never cut.
-    table.add_column("id", min_width=36, no_wrap=True)
-    for title in ("state", "collection"):
+    table.add_column(_("id"), min_width=36, no_wrap=True)
+    for title in (_("state"), _("collection")):
         table.add_column(title, no_wrap=True)
-    table.add_column("title")
-    for title in ("chunks", "size"):
+    table.add_column(_("title"))
+    for title in (_("chunks"), _("size")):
         table.add_column(title, justify="right", no_wrap=True)
     for document in found:
         table.add_row(
@@ -71,7 +72,7 @@ def delete(
     """Delete a document: from now on no search finds it."""
     gateway = find_gateway(settings_from(data_dir=data_dir, url=url, api_key=api_key))
     asyncio.run(_delete(gateway, str(document_id)))
-    out.print(f"deleted {document_id}")
+    out.print(_("deleted {document_id}").format(document_id=document_id))
 
 
 @app.command("chunks")
@@ -89,7 +90,7 @@ def chunks(
         out.print_json(data=found)
         return
     for chunk in found:
-        page = f"page {chunk['page']}  " if chunk["page"] is not None else ""
+        page = _("page {page}").format(page=chunk["page"]) + "  " if chunk["page"] is not None else ""
         heading = escape(" > ".join(chunk["heading"]))
         out.print(
             f"[bold]{chunk['chunk_no']}[/bold]  [dim]{page}{chunk['start']}-{chunk['end']}  {heading}[/dim]"

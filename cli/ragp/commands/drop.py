@@ -22,6 +22,7 @@ from ragp.console import out, report
 from ragp.drops import DropFields, Producer, TooLargeError
 from ragp.files import SourceFile, find_files, parse_metadata
 from ragp.following import REFUSED, UNREADABLE, unreadable_outcomes
+from ragp.language import _, ngettext
 from ragp.nats_client import connected
 from ragp.options import ApiKey, DataDir, Url, settings_from
 from ragp.outcomes import Outcome, exit_code, print_summary, progress
@@ -51,7 +52,9 @@ def drop(
         outcomes = asyncio.run(drop_files(settings, files, fields, create=create))
     else:
         outcomes = asyncio.run(drop_only(settings, files, fields))
-        out.print(f"{len(files) - len(outcomes)} stored in the queue")
+        stored = len(files) - len(outcomes)
+        told = ngettext("{count} file stored in the queue", "{count} files stored in the queue", stored)
+        out.print(told.format(count=stored))
     outcomes += unreadable_outcomes(unreadable)
     if wait or outcomes:
         print_summary(outcomes)
@@ -75,8 +78,8 @@ async def drop_files(
         producer = Producer(client, topology, settings.tenant)
         dropped: dict[int, SourceFile] = {}
         with progress() as bar:
-            dropping = bar.add_task("drop", total=len(files))
-            indexing = bar.add_task("index", total=len(files))
+            dropping = bar.add_task(_("drop"), total=len(files))
+            indexing = bar.add_task(_("index"), total=len(files))
             not_dropped = []
             for file in files:
                 stored = await _drop(producer, file, fields)

@@ -12,6 +12,7 @@ from ragp.console import report
 from ragp.errors import GatewayError
 from ragp.files import SourceFile, find_files, parse_metadata
 from ragp.following import REFUSED, TERMINAL, UNREADABLE, follow, outcome_of, unreadable_outcomes
+from ragp.language import _
 from ragp.options import ApiKey, DataDir, Url, settings_from
 from ragp.outcomes import Outcome, exit_code, print_summary, progress
 from ragp.target import Gateway, find_gateway
@@ -61,7 +62,7 @@ async def ingest_files(
         files = list(files)
         waiting = iter(files)
         with progress() as bar:
-            uploading = bar.add_task("upload", total=len(files))
+            uploading = bar.add_task(_("upload"), total=len(files))
 
             async def upload_next() -> list[tuple[SourceFile, Outcome]]:
                 uploaded = []
@@ -74,7 +75,7 @@ async def ingest_files(
             begun = [outcome for share in shares for _, outcome in share]
             done = [outcome for outcome in begun if outcome.state in TERMINAL]
             pending = [outcome for outcome in begun if outcome.state not in TERMINAL]
-            indexing = bar.add_task("index", total=len(files), completed=len(done))
+            indexing = bar.add_task(_("index"), total=len(files), completed=len(done))
             done += await follow(client, pending, lambda: bar.advance(indexing))
     order = {file.path: number for number, file in enumerate(files)}
     return sorted(done, key=lambda outcome: order[outcome.path])

@@ -8,6 +8,7 @@ import typer
 
 from ragp.console import out
 from ragp.errors import CommandError
+from ragp.language import _
 from ragp.options import DataDir, settings_from
 from ragp.stack.logs import last_lines
 from ragp.stack.state import DataDirectory
@@ -37,7 +38,7 @@ def _chosen(directory: DataDirectory, name: str | None) -> list[Path]:
             raise CommandError(f"no logs in {directory.logs}", cure="start the stack: ragp up --detach")
         return present
     if directory.log(name) not in present:
-        names = ", ".join(log.stem for log in present) or "none yet"
+        names = ", ".join(log.stem for log in present) or _("none yet")
         raise CommandError(f"there is no log named {name!r}", cure=f"logs: {names}")
     return [directory.log(name)]
 

@@ -4,6 +4,7 @@ import asyncio
 
 from ragp.console import out
 from ragp.errors import CommandError
+from ragp.language import _
 from ragp.options import DataDir, settings_from
 from ragp.target import find_database
 
@@ -27,5 +28,10 @@ async def _migrate(database_url: str) -> None:
     except (OSError, asyncpg.PostgresError, sqlalchemy.exc.SQLAlchemyError) as error:
         raise CommandError(f"PostgreSQL refused: {error}", cure="ragp logs postgres") from error
     after = head()
-    done = "nothing to do" if before == after else f"migrated from {before or 'nothing'}"
-    out.print(f"schema {after}: {done}")
+    if before == after:
+        told = _("schema {after}: nothing to do")
+    elif before is None:
+        told = _("schema {after}: created")
+    else:
+        told = _("schema {after}: migrated from {before}")
+    out.print(told.format(after=after, before=before))

@@ -11,6 +11,7 @@ from rag_common.provision import provision as provision_topology
 from rag_common.topology import Topology
 from ragp.console import out
 from ragp.errors import CommandError
+from ragp.language import _, translate
 from ragp.nats_client import REQUEST_SECONDS, connected
 from ragp.options import DataDir, settings_from
 from ragp.settings import CliSettings
@@ -24,9 +25,9 @@ def provision(data_dir: DataDir = None, dry_run: DryRun = False) -> None:
     settings = settings_from(data_dir=data_dir)
     drifts = asyncio.run(_provision(settings, dry_run=dry_run))
     for drift in drifts:
-        out.print(str(drift), markup=False)
+        out.print(translate(str(drift)), markup=False)
     if not drifts:
-        out.print("nothing differs")
+        out.print(_("nothing differs"))
     if any(not drift.fixed for drift in drifts):
         raise typer.Exit(1)
 

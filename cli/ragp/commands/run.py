@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import typer
 
 from ragp.console import err, report
 from ragp.errors import StackError
+from ragp.language import ENGLISH, _
 from ragp.options import DataDir, settings_from
 from ragp.stack import DEFAULT_PORT, Stack
 from ragp.stack.orphans import end_orphans
@@ -77,8 +79,8 @@ async def _run_until_signal(data_dir: Path, port: int) -> None:
 def _report_change(process: SupervisedProcess) -> None:
     record = process.record()
     colour = {"ready": "green", "backing-off": "red"}.get(record.state, "dim")
-    restarts = f", restarts {record.restarts}" if record.restarts else ""
-    where = f" pid {record.pid}, port {record.port}" if record.pid else ""
+    restarts = _(", restarts {count}").format(count=record.restarts) if record.restarts else ""
+    where = _(" pid {pid}, port {port}").format(pid=record.pid, port=record.port) if record.pid else ""
     report(f"{record.name:<10}[{colour}]{record.state}[/{colour}]{where}{restarts}")
 
 
@@ -94,8 +96,10 @@ def start_detached(data_dir: Path, port: int) -> RunRecord:
     with open(log, "ab") as output:
         log_start = log.stat().st_size
         supervisor = subprocess.Popen(  # noqa: S603 - our own interpreter
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, cwd="/"
-        )
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, cwd="/",
+            # its log is English, like every log; what it says is translated here
+            env={**os.environ, "LANGUAGE": ENGLISH},
+        )  # fmt: skip
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
         record = RunRecord.load(directory)
@@ -123,7 +127,7 @@ def stop_running(directory: DataDirectory) -> bool:
     try:
         supervisor.wait(_STOP_SECONDS)
     except psutil.TimeoutExpired as error:
-        err.print("the supervisor does not stop: killing it")
+        err.print(_("the supervisor does not stop: killing it"))
         supervisor.kill()
         supervisor.wait(5)
         end_orphans(directory)

@@ -9,6 +9,7 @@ from rich.markup import escape
 
 from ragp.client import GatewayClient
 from ragp.console import out
+from ragp.language import _, translate
 from ragp.options import ApiKey, AsJson, DataDir, Url, settings_from
 from ragp.target import Gateway, find_gateway
 
@@ -60,14 +61,15 @@ def print_passages(answer: dict[str, Any]) -> None:
     """One block per passage: where it is from and how well it fits, then the beginning of its text."""
     if answer.get("degraded"):
         reason = answer.get("reason") or "a part of the search was not available"
-        out.print(f"[yellow]degraded: {escape(reason)}[/]")
+        told = _("degraded: {reason}").format(reason=translate(reason))
+        out.print(f"[yellow]{escape(told)}[/]")
     if not answer["passages"]:
-        out.print("no passages found")
+        out.print(_("no passages found"))
     for number, passage in enumerate(answer["passages"], start=1):
-        page = f", page {passage['page']}" if passage["page"] is not None else ""
+        page = ", " + _("page {page}").format(page=passage["page"]) if passage["page"] is not None else ""
         heading = " > ".join(passage["heading"])
         title = escape(f"{passage['title']}{page}")
-        fit = escape(f"score {passage['score']:.3f}  {heading}")
+        fit = escape(_("score {score}").format(score=f"{passage['score']:.3f}") + f"  {heading}")
         out.print(f"[bold]{number}. {title}[/bold]  [dim]{fit}[/dim]")
         out.print(f"   {escape(_beginning(passage['text']))}")
 

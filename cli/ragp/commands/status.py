@@ -14,6 +14,7 @@ from rich.table import Table
 from rag_common.topology import Topology
 from ragp.console import human_bytes, out
 from ragp.errors import CommandError
+from ragp.language import _
 from ragp.nats_client import connected
 from ragp.options import AsJson, DataDir, settings_from
 from ragp.settings import CliSettings
@@ -65,11 +66,10 @@ def status(data_dir: DataDir = None, as_json: AsJson = False, producer: Producer
             }
         )
         return
-    out.print(f"[bold]{record.url}[/bold]  (supervisor pid {record.pid})")
+    out.print(f"[bold]{record.url}[/bold]  " + _("(supervisor pid {pid})").format(pid=record.pid))
     out.print(_process_table(processes))
-    out.print(
-        _queue_table(queues) if queues else "[red]the queues cannot be read: NATS does not answer[/red]"
-    )
+    unreadable = _("the queues cannot be read: NATS does not answer")
+    out.print(_queue_table(queues) if queues else f"[red]{unreadable}[/red]")
 
 
 def _print_producer(settings: CliSettings) -> None:
@@ -144,8 +144,13 @@ async def _queue(jetstream: JetStreamContext, stream: str, consumer: str) -> Que
 
 def _process_table(processes: list[ProcessStatus]) -> Table:
     table = Table(box=None, pad_edge=False)
-    for title in ("process", "pid", "state", "restarts", "memory", "ready"):
-        table.add_column(title, justify="right" if title in ("pid", "restarts", "memory") else "left")
+    table.add_column(_("process"))
+    table.add_column("pid", justify="right")
+    table.add_column(_("state"))
+    table.add_column(_("restarts"), justify="right")
+    table.add_column(_("memory"), justify="right")
+    table.add_column(_("ready"))
+    yes, no = f"[green]{_('yes')}[/green]", f"[red]{_('no')}[/red]"
     for process in processes:
         table.add_row(
             process.name,
@@ -153,19 +158,19 @@ def _process_table(processes: list[ProcessStatus]) -> Table:
             process.state,
             str(process.restarts),
             human_bytes(process.rss),
-            "[green]yes[/green]" if process.ready else "[red]no[/red]",
+            yes if process.ready else no,
         )
     table.add_row(
-        "total", "", "", "", human_bytes(sum(process.rss for process in processes)), "", style="bold"
+        _("total"), "", "", "", human_bytes(sum(process.rss for process in processes)), "", style="bold"
     )
     return table
 
 
 def _queue_table(queues: list[QueueStatus]) -> Table:
     table = Table(box=None, pad_edge=False)
-    table.add_column("queue")
-    table.add_column("waiting", justify="right")
-    table.add_column("in work", justify="right")
+    table.add_column(_("queue"))
+    table.add_column(_("waiting"), justify="right")
+    table.add_column(_("in work"), justify="right")
     for queue in queues:
         table.add_row(queue.consumer, str(queue.waiting), str(queue.working))
     return table

@@ -1,0 +1,275 @@
+"""Finds in the source what a user may read: the English texts that the catalogue is keyed by."""
+
+import ast
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice, product
+from pathlib import Path
+from typing import NamedTuple
+
+_ROOTS = frozenset({"RagError", "CommandError", "Problem", "MissingProgramError"})
+"""Whatever derives from these is raised with a message for people."""
+_TEXTS: dict[str, tuple[int | str, ...]] = {
+    "report": (0,),
+    "Problem": (2, "detail"),
+    "invalid_field": (1, "message"),
+    "render": (3,),
+    "FieldError": ("message",),
+    "Finding": (1, 2, 3),
+    "EncodedQuestion": (3,),
+    "unsupported": (0,),
+}
+"""Callable → positions and names of its arguments that people read."""
+_KEYWORDS = frozenset({"cure", "reason"})
+"""Arguments that people read whatever is called, save a logger."""
+_LOGGERS = frozenset({"_log", "log", "logger"})
+_TABLES = frozenset({"_FOREIGN"})
+"""Module constants that hold phrases for messages."""
+_WARNINGS = "warnings"
+_MOST_FORMS = 8
+
+
+@dataclass
+class Messages:
+    """msgid → the files that it stands in; ``plurals``: singular → plural."""
+
+    places: dict[str, set[str]] = field(default_factory=dict)
+    plurals: dict[str, str] = field(default_factory=dict)
+
+    def add(self, msgid: str, place: str) -> None:
+        """What has no word of its own is no message."""
+        if re.search(r"[A-Za-z]{2}", re.sub(r"\{\w*\}", "", msgid)):
+            self.places.setdefault(msgid, set()).add(place)
+
+
+def collect(sources: Sequence[Path], root: Path) -> Messages:
+    """The messages of all modules below ``sources``; the places are relative to ``root``."""
+    files = sorted(file for source in sources for file in source.rglob("*.py"))
+    trees = {file.relative_to(root).as_posix(): ast.parse(file.read_text("utf-8")) for file in files}
+    errors = _error_classes(trees.values())
+    messages = Messages()
+    for place, tree in trees.items():
+        _Collector(tree, place, errors, messages).visit(tree)
+    return messages
+
+
+def _error_classes(trees: Collection[ast.Module]) -> set[str]:
+    bases = {
+        node.name: {_last_name(base) for base in node.bases}
+        for tree in trees
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+    }
+    found = set(_ROOTS)
+    while more := {name for name, parents in bases.items() if parents & found} - found:
+        found |= more
+    return found
+
+
+class _Collector(ast.NodeVisitor):
+    """Walks one module; knows in which class and function it is."""
+
+    def __init__(self, tree: ast.Module, place: str, errors: set[str], messages: Messages) -> None:
+        self._place = place
+        self._errors = errors
+        self._messages = messages
+        self._scopes: list[dict[str, ast.expr]] = [_assigned_once(tree.body)]
+        self._classes: list[str] = []
+        self._functions: list[str] = []
+        self._validates = any(
+            isinstance(node, ast.ImportFrom) and node.module == "pydantic" for node in tree.body
+        )
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
+        self._classes.append(node.name)
+        self.generic_visit(node)
+        self._classes.pop()
+
+    def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+        self._functions.append(node.name)
+        self._scopes.append(_assigned_once(node.body))
+        self.generic_visit(node)
+        self._scopes.pop()
+        self._functions.pop()
+
+    visit_AsyncFunctionDef = visit_FunctionDef  # noqa: N815 - the name that NodeVisitor looks for
+
+    def visit_Assign(self, node: ast.Assign) -> None:
+        name = _last_name(node.targets[0])
+        if name in _TABLES:
+            self._add_strings(node.value)
+        if name == _WARNINGS:
+            self._add_items(node.value)
+        self.generic_visit(node)
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
+        if node.value is not None and _last_name(node.target) in _TABLES:
+            self._add_strings(node.value)
+        self.generic_visit(node)
+
+    def visit_Return(self, node: ast.Return) -> None:
+        if self._functions[-1:] == ["__str__"] and node.value is not None:
+            self._add(node.value)
+        self.generic_visit(node)
+
+    def visit_Call(self, node: ast.Call) -> None:
+        name = _last_name(node.func)
+        if isinstance(node.func, ast.Name) and name in ("_", "ngettext"):
+            self._add_marked(node)
+        for argument in self._arguments(node, name):
+            self._add(argument)
+        for keyword in node.keywords:
+            if keyword.arg == _WARNINGS:
+                self._add_items(keyword.value)
+        self.generic_visit(node)
+
+    def _arguments(self, node: ast.Call, name: str) -> Iterator[ast.expr]:
+        if isinstance(node.func, ast.Attribute):
+            owner = _last_name(node.func.value)
+            if owner in _LOGGERS:
+                return
+            if (name, owner) == ("append", _WARNINGS):
+                yield from node.args
+        own_message = name == "__init__" and self._classes and self._classes[-1] in self._errors
+        wanted = _TEXTS.get(name, (0,) if name in self._errors or own_message or self._refuses(name) else ())
+        yield from (node.args[each] for each in wanted if isinstance(each, int) and each < len(node.args))
+        for keyword in node.keywords:
+            if keyword.arg in wanted or keyword.arg in _KEYWORDS:
+                yield keyword.value
+
+    def _refuses(self, name: str) -> bool:
+        """pydantic passes the message of a validator's ValueError on."""
+        return name == "ValueError" and self._validates
+
+    def _add(self, expression: ast.expr) -> None:
+        for msgid in self._msgids(expression):
+            self._messages.add(msgid, self._place)
+
+    def _add_strings(self, table: ast.expr) -> None:
+        for node in ast.walk(table):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                self._add(node)
+
+    def _add_items(self, items: ast.expr) -> None:
+        if isinstance(items, ast.List | ast.Tuple):
+            for item in items.elts:
+                self._add(item)
+
+    def _add_marked(self, node: ast.Call) -> None:
+        """``_`` and ``ngettext`` are given templates, as gettext has it, and not texts."""
+        texts = [each.value for each in node.args if isinstance(each, ast.Constant)]
+        match [text for text in texts if isinstance(text, str)]:
+            case [msgid]:
+                self._messages.add(msgid, self._place)
+            case [singular, plural]:
+                self._messages.add(singular, self._place)
+                self._messages.plurals[singular] = plural
+            case _:
+                raise SystemExit(f"{self._place}:{node.lineno}: gettext needs literal strings")
+
+    def _msgids(self, expression: ast.expr) -> list[str]:
+        return [_msgid(form) for form in islice(self._forms(expression), _MOST_FORMS)]
+
+    def _forms(self, expression: ast.expr) -> "Iterator[_Form]":
+        """Every text that the expression can give; what is not known before it runs is a place."""
+        match expression:
+            case ast.Constant(value=str(text)):
+                yield (text,)
+            case ast.Constant(value=None):
+                return
+            case ast.JoinedStr(values=parts):
+                yield from self._joined(parts)
+            case ast.FormattedValue(value=value):
+                yield from self._forms(value)
+            case ast.BinOp(op=ast.Add(), left=left, right=right):
+                yield from self._joined([left, right])
+            case ast.IfExp(body=body, orelse=other):
+                yield from self._forms(body)
+                yield from self._forms(other)
+            case ast.BoolOp(values=values):
+                for value in values:
+                    yield from self._forms(value)
+            case ast.Name(id=name) if (assigned := self._assigned(name)) is not None:
+                yield from self._forms(assigned)
+            case _:
+                yield (_Place(_place_name(expression), ast.dump(expression)),)
+
+    def _joined(self, parts: Sequence[ast.expr]) -> "Iterator[_Form]":
+        for pieces in product(*(list(self._forms(part)) for part in parts)):
+            yield tuple(token for piece in pieces for token in piece)
+
+    def _assigned(self, name: str) -> ast.expr | None:
+        """The text that the name stands for; innermost scope first."""
+        for scope in reversed(self._scopes):
+            value = scope.get(name)
+            if value is not None:
+                return value if isinstance(value, ast.JoinedStr | ast.IfExp) or _is_text(value) else None
+        return None
+
+
+class _Place(NamedTuple):
+    name: str
+    source: str
+    """The same expression is the same place."""
+
+
+_Form = tuple[str | _Place, ...]
+
+
+def _msgid(form: _Form) -> str:
+    named: dict[str, str] = {}
+    text = ""
+    for token in form:
+        if isinstance(token, str):
+            text += token.replace("{", "{{").replace("}", "}}")
+            continue
+        if token.source not in named:
+            taken = sum(name.rstrip("0123456789") == token.name for name in named.values())
+            named[token.source] = f"{token.name}{taken + 1}" if taken else token.name
+        text += "{" + named[token.source] + "}"
+    return text
+
+
+def _assigned_once(body: Sequence[ast.stmt]) -> dict[str, ast.expr]:
+    """Names that these statements give one value to, with it."""
+    values: dict[str, list[ast.expr]] = {}
+    for statement in body:
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                values.setdefault(node.targets[0].id, []).append(node.value)
+            elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
+                values.setdefault(node.target.id, []).extend([node.value, node.value])
+    return {name: found[0] for name, found in values.items() if len(found) == 1}
+
+
+def _is_text(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
+def _last_name(node: ast.expr) -> str:
+    """``a.b.c`` → ``c``; empty for what has no name."""
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _place_name(node: ast.expr) -> str:
+    """What to call the place of an expression: the word in it that says most."""
+    match node:
+        case ast.Attribute(value=value, attr=("__name__" | "value" | "name")):
+            return _place_name(value)
+        case ast.Name() | ast.Attribute():
+            return _last_name(node).strip("_").lower()
+        case ast.Call(func=ast.Name(id="len")):
+            return "count"
+        case ast.Call(func=ast.Attribute(attr="join"), args=[first, *_]) | ast.Call(args=[first, *_]):
+            return _place_name(first)
+        case ast.Call(func=ast.Attribute(value=value)):
+            return _place_name(value)
+        case ast.Subscript(slice=ast.Constant(value=str(key))):
+            return key
+        case ast.Subscript(value=value) | ast.BinOp(left=value) | ast.UnaryOp(operand=value):
+            return _place_name(value)
+        case _:
+            return "value"
