@@ -4,13 +4,13 @@ import argparse
 import asyncio
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
 from harness import Bench, say, started
-from quality_data import Folder, every, read_chunking_eval, read_xquad
+from quality_data import Folder, every, read_xquad
 
 from ragp.client import GatewayClient
 from ragp.evaluation.questions import Question

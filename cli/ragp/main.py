@@ -9,6 +9,7 @@ from ragp.commands import (
     doctor,
     documents,
     drop,
+    evaluate,
     ingest,
     keys,
     logs,
@@ -56,6 +57,7 @@ app.command("migrate")(migrate.migrate)
 app.command("ingest")(ingest.ingest)
 app.command("drop")(drop.drop)
 app.command("search")(search.search)
+app.command("eval")(evaluate.evaluate)
 app.add_typer(documents.app, name="documents")
 app.add_typer(keys.app, name="key")
 app.command("version")(version.version)

@@ -1,0 +1,131 @@
+"""The report for a terminal."""
+
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ragp.evaluation.comparing import Comparison
+from ragp.evaluation.report import Report
+from ragp.evaluation.scoring import title_of
+from ragp.evaluation.summary import Figure, Summary
+
+_PROBLEMS = 5
+_WORST = 5
+
+
+def print_report(report: Report, console: Console) -> None:
+    for part in _parts(report):
+        console.print(part)
+
+
+def _parts(report: Report) -> Iterator[Table | str]:
+    yield from _warnings(report)
+    yield _figures(report)
+    for summary in report.summaries:
+        if summary.groups:
+            yield f"\n[bold]{escape(summary.name)}[/bold], by group"
+            yield _groups(summary)
+    for comparison in report.comparisons:
+        yield f"\n[bold]{escape(comparison.second)}[/bold] against {escape(comparison.first)}"
+        yield _changes(comparison)
+    yield from _worst(report.summaries[0])
+
+
+def _warnings(report: Report) -> Iterator[str]:
+    for summary in report.summaries:
+        for kind, count in (("error", summary.errors), ("degraded", summary.degraded)):
+            if count:
+                what = "got no answer" if kind == "error" else "got a degraded answer"
+                yield (
+                    f"[yellow]{escape(summary.name)}: {count} of {summary.asked} questions {what};"
+                    " they are in no figure:[/]"
+                )
+                listed = [problem for problem in summary.problems if problem.kind == kind][:_PROBLEMS]
+                yield from (
+                    f"  {escape(problem.id)}  {escape(problem.question)}: {escape(problem.reason)}"
+                    for problem in listed
+                )
+    if report.missing:
+        names = ", ".join(report.missing[:_PROBLEMS])
+        rest = len(report.missing) - _PROBLEMS
+        more = f" and {rest} more" if rest > 0 else ""
+        yield (
+            f"[yellow]{len(report.missing)} expected documents are not searchable, or misspelt:"
+            f" {escape(names)}{more}[/]"
+        )
+
+
+def _table(*columns: str, left: int = 1) -> Table:
+    """The first ``left`` columns hold words, the others numbers."""
+    table = Table(box=None, pad_edge=False)
+    for number, column in enumerate(columns):
+        table.add_column(escape(column), justify="left" if number < left else "right", overflow="fold")
+    return table
+
+
+def _figures(report: Report) -> Table:
+    table = _table("", *(summary.name for summary in report.summaries))
+    for metric in _all_metrics(report):
+        cells = (_with_interval(summary.figures.get(metric)) for summary in report.summaries)
+        table.add_row(title_of(metric), *cells)
+    table.add_row("questions scored", *(_scored(summary) for summary in report.summaries))
+    table.add_row(
+        "answer time, p50 / p95",
+        *(f"{summary.p50_ms:.0f} / {summary.p95_ms:.0f} ms" for summary in report.summaries),
+    )
+    return table
+
+
+def _all_metrics(report: Report) -> list[str]:
+    return list(dict.fromkeys(metric for summary in report.summaries for metric in summary.figures))
+
+
+def _with_interval(figure: Figure | None) -> str:
+    if figure is None:
+        return "-"
+    return f"{figure.mean:.3f} [dim]{figure.low:.3f}-{figure.high:.3f}[/dim]"
+
+
+def _scored(summary: Summary) -> str:
+    return f"{summary.asked - summary.errors - summary.degraded} of {summary.asked}"
+
+
+def _groups(summary: Summary) -> Table:
+    table = _table("", "", "questions", *map(title_of, summary.figures), left=2)
+    for group in summary.groups:
+        cells = (
+            f"{group.figures[metric]:.3f}" if metric in group.figures else "-" for metric in summary.figures
+        )
+        table.add_row(group.kind, escape(group.name), str(group.questions), *cells)
+    return table
+
+
+def _changes(comparison: Comparison) -> Table:
+    table = _table("", "difference", "95% interval", "p", "better", "worse")
+    for metric, change in comparison.changes.items():
+        colour = ("green" if change.difference > 0 else "red") if change.significant else "dim"
+        table.add_row(
+            title_of(metric),
+            f"[{colour}]{change.difference:+.3f}[/]",
+            f"{change.low:+.3f} to {change.high:+.3f}",
+            f"{change.p_value:.4f}",
+            str(change.better),
+            str(change.worse),
+        )
+    return table
+
+
+def _worst(summary: Summary) -> Iterator[str]:
+    if not summary.worst:
+        return
+    yield f"\n[bold]worst questions[/bold], {escape(summary.name)}"
+    for worst in summary.worst[:_WORST]:
+        yield f"{worst.value:.3f}  [bold]{escape(worst.question)}[/bold]  [dim]{escape(worst.id)}[/dim]"
+        yield f"       expected  {escape(', '.join(worst.expected))}"
+        for found in worst.returned[:2]:
+            colour = "green" if found.expected else "dim"
+            yield f"       came back [{colour}]{escape(found.title)}[/]: {escape(found.text[:80])}"
+        if not worst.returned:
+            yield "       nothing came back"
