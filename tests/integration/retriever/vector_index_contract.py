@@ -215,7 +215,7 @@ class VectorIndexContract:
         await index.upsert(SPACE, [make_point(1), make_point(2)])
         (hits,) = await index.query_batch([replace(search(dense=1), sparse=terms(2, 998, 999))])
         assert keys(hits) == [(0, 1), (0, 2)]
-        assert [hit.score for hit in hits] == pytest.approx([0.75, 0.25])
+        assert [hit.score for hit in hits] == pytest.approx([2 / 3, 1 / 3])
 
     async def test_a_rare_term_weighs_more_than_a_common_one(self, index: VectorIndex) -> None:
         await index.upsert(SPACE, [make_point(number) for number in range(10)])

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from rag_common.contracts import Leg, SearchMode
 from rag_common.languages import reads, script_of
-from rag_retriever.domain.fusion import fuse, term_coverage
+from rag_retriever.domain.fusion import FULL_COVERAGE, fuse, term_coverage
 from rag_retriever.domain.index import ChunkKey, point_id, scope_filter
 from rag_retriever.domain.legs import choose_legs
 from rag_retriever.domain.metadata import indexable
@@ -65,7 +65,7 @@ def test_fusion_adds_the_shares_of_the_legs() -> None:
 
 
 def test_the_lexical_leg_counts_as_much_as_it_can_match() -> None:
-    hits = fuse({"dense": DENSE, "sparse": SPARSE}, limit=10, coverage=0.1)
+    hits = fuse({"dense": DENSE, "sparse": SPARSE}, limit=10, coverage=0.1 * FULL_COVERAGE)
     assert [hit.key.no for hit in hits] == [1, 2, 3, 4]
     assert [hit.score for hit in hits] == pytest.approx([1 / 1.1, 0.6 / 1.1, 0.075 / 1.1, 0])
 

@@ -10,6 +10,8 @@ LegHits = Sequence[tuple[ChunkKey, float]]
 
 COVERAGE_HITS = 10
 """Of so many lexical hits the one that holds most of the question's terms counts."""
+FULL_COVERAGE = 2 / 3
+"""Measured: above this share of terms the lexical leg deserves an equal say (mean within a language: .69-.77)."""
 
 
 def term_coverage(terms: Iterable[int], hits: Iterable[Iterable[int]]) -> float:
@@ -23,7 +25,8 @@ def term_coverage(terms: Iterable[int], hits: Iterable[Iterable[int]]) -> float:
 
 
 def fuse(legs: Mapping[Leg, LegHits], limit: int, *, coverage: float = 1.0) -> list[Hit]:
-    """Merge the legs: ``score = (dense' + coverage · sparse') / (1 + coverage)``, between 0 and 1.
+    """Merge the legs: ``score = (dense' + w · sparse') / (1 + w)``, between 0 and 1, where
+    ``w = min(1, coverage / FULL_COVERAGE)``.
 
     ``dense'`` is the similarity between the worst (0) and the best hit (1) of the leg: what a cosine means
     differs from model to model. ``sparse'`` is the share of the best hit's BM25 score, for which 0 means
@@ -31,18 +34,19 @@ def fuse(legs: Mapping[Leg, LegHits], limit: int, *, coverage: float = 1.0) -> l
     key. One leg alone keeps its own order and scores.
 
     Measured, nDCG@10 on XQuAD with multilingual-e5-small (4 bit), against reciprocal rank fusion with
-    k = 60: en .983 (.978), ru .974 (.961), en→ru .908 (.856), ru→en .899 (.896); see ``docs/quality.md``.
+    k = 60: en .983 (.978), ru .975 (.961), en→ru .906 (.856), ru→en .899 (.896); see ``docs/quality.md``.
     """
     if len(legs) == 1:
         ((leg, found),) = legs.items()
         return [Hit(key, score, {leg: rank}) for rank, (key, score) in enumerate(found[:limit], 1)]
+    lexical = min(1.0, coverage / FULL_COVERAGE)
     scores: dict[ChunkKey, float] = {}
     ranks: dict[ChunkKey, dict[Leg, int]] = {}
     for leg, found in legs.items():
-        weight = coverage if leg == "sparse" else 1.0
+        weight = lexical if leg == "sparse" else 1.0
         for rank, ((key, _), share) in enumerate(zip(found, _normalised(leg, found), strict=True), 1):
             ranks.setdefault(key, {})[leg] = rank
-            scores[key] = scores.get(key, 0.0) + weight * share / (1.0 + coverage)
+            scores[key] = scores.get(key, 0.0) + weight * share / (1.0 + lexical)
     ordered = sorted(scores.items(), key=lambda scored: (-scored[1], scored[0]))
     return [Hit(key, score, ranks[key]) for key, score in ordered[:limit]]
 
