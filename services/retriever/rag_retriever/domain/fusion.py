@@ -11,7 +11,7 @@ LegHits = Sequence[tuple[ChunkKey, float]]
 COVERAGE_HITS = 10
 """Of so many lexical hits the one that holds most of the question's terms counts."""
 FULL_COVERAGE = 2 / 3
-"""Measured: above this share of terms the lexical leg deserves an equal say (mean within a language: .69-.77)."""
+"""Above this share of terms the lexical leg has an equal say; the mean within a language is .69-.77."""
 
 
 def term_coverage(terms: Iterable[int], hits: Iterable[Iterable[int]]) -> float:
