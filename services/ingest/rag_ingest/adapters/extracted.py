@@ -1,7 +1,6 @@
 """What a reader hands back, as it travels from the worker process; and how readers put it together."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import NotRequired, TypedDict
 
 from rag_common.contracts import Place
@@ -59,16 +58,16 @@ class TextBuilder:
 
     def add_mark(self, title: str, level: int) -> None:
         """A heading that is not in the text; an empty one ends the sections before it."""
-        start = self._length + (len(PARAGRAPH) if self._pieces else 0)
-        self.headings.append((start, start, level, title))
+        self.headings.append((self.following, self.following, level, title))
 
-    @contextmanager
-    def part(self, place: dict[str, int | str]) -> Iterator[None]:
-        """What is added within the context is one page or slide; none where that is nothing."""
-        before = len(self._pieces)
-        start = self._length + (len(PARAGRAPH) if self._pieces else 0)
-        yield
-        if len(self._pieces) > before:
+    @property
+    def following(self) -> int:
+        """Where the next paragraph will begin."""
+        return self._length + (len(PARAGRAPH) if self._pieces else 0)
+
+    def close_part(self, start: int, place: dict[str, int | str]) -> None:
+        """What was added since ``following`` was ``start`` is a page or slide; none if that is nothing."""
+        if self._length > start:
             self.parts.append((start, self._length, place, []))
 
     @property
