@@ -14,7 +14,16 @@ from rag_ingest.adapters.readers.packages import kind_of_package
 from rag_ingest.domain.formats import Format, unsupported
 from rag_ingest.domain.members import Room
 
-_READERS: dict[Format, str] = {"html": "html", "pdf": "pdf", "docx": "docx"}
+_READERS: dict[Format, str] = {
+    "html": "html",
+    "pdf": "pdf",
+    "docx": "docx",
+    "pptx": "pptx",
+    "xlsx": "xlsx",
+    "odt": "opendocument",
+    "odp": "opendocument",
+    "ods": "opendocument",
+}
 """Format → module of this package. A module is imported for its first file: some take long."""
 
 
