@@ -22,6 +22,7 @@ from rag_ingest.adapters.splitter import WordSplitter
 from rag_ingest.adapters.work_dir import private_directory
 from rag_ingest.adapters.worker_pool import WorkerPool
 from rag_ingest.adapters.worker_process import Limits
+from rag_ingest.domain.containers import MemberLimits
 from rag_ingest.domain.fingerprint import pipeline_fingerprint
 from rag_ingest.domain.ingest import Ingest, Pipeline
 from rag_ingest.handlers import ingest_handler
@@ -120,7 +121,13 @@ class _Service:
             max_chunk_characters=settings.chunk_characters,
             fingerprint=fingerprint,
         )
-        ingest = Ingest(IngestRegistry(registry), contents, pipeline, Publisher(self._broker, self._topology))
+        ingest = Ingest(
+            IngestRegistry(registry),
+            contents,
+            pipeline,
+            Publisher(self._broker, self._topology),
+            MemberLimits(settings.max_members, settings.max_members_bytes),
+        )
         workers: dict[Lane, int] = {
             "interactive": settings.interactive_workers,
             "bulk": settings.bulk_workers,

@@ -20,6 +20,12 @@ class IngestSettings(DatabaseSettings):
     max_document_characters: int = Field(
         20_000_000, ge=1, description="Most characters of text in one document."
     )
+    max_members: int = Field(
+        1000,
+        ge=0,
+        description="Most files in one archive or mail, with those of the archives and mails in it.",
+    )
+    max_members_bytes: int = Field(512 * 1024**2, ge=0, description="Most bytes of these files, unpacked.")
     chunk_words: int = Field(100, ge=10, le=2000, description="Most words in one chunk.")
     chunk_characters: int = Field(
         1500, ge=100, le=20_000, description="Most characters in one chunk, for text with long words or none."

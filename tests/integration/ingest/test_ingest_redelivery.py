@@ -24,6 +24,7 @@ from rag_ingest.adapters.parser import FileParser
 from rag_ingest.adapters.registry import IngestRegistry
 from rag_ingest.adapters.splitter import WordSplitter
 from rag_ingest.adapters.worker_pool import WorkerPool
+from rag_ingest.domain.containers import MemberLimits
 from rag_ingest.domain.ingest import Ingest, Pipeline
 from rag_ingest.domain.ports import Delivery
 
@@ -83,7 +84,7 @@ async def make_ingest(
         fingerprint="first",
     )
     await registry.spaces.set_pipeline("first")
-    yield lambda seen: Ingest(seen, contents, pipeline, queue)
+    yield lambda seen: Ingest(seen, contents, pipeline, queue, MemberLimits(20, 1_000_000))
     await pool.close()
     assert not any(tmp_path.iterdir()), "a job left its file behind"  # noqa: ASYNC240 - nothing else runs
 

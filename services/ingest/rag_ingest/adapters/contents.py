@@ -1,6 +1,9 @@
 """Bytes of documents: in messages, in drop buckets, and for good in the bucket ``documents``."""
 
+import asyncio
 import hashlib
+import secrets
+import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
@@ -66,6 +69,16 @@ class ObjectContents:
     async def discard(self, tenant: str, name: str) -> None:
         """Remove a dropped object, if it is still there."""
         await self._drops(tenant).delete(name)
+
+    @asynccontextmanager
+    async def unpacking(self) -> AsyncIterator[Path]:
+        """A directory that does not exist yet; it goes with all that is in it."""
+        directory = self._directory / f"members-{secrets.token_hex(8)}"
+        try:
+            yield directory
+        finally:
+            if directory.exists():
+                await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
 
     async def _download(self, bucket: ObjectStore, name: str, file: BinaryIO) -> tuple[int, str]:
         digest = hashlib.sha256()

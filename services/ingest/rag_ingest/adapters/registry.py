@@ -8,12 +8,15 @@ from rag_common.registry import (
     Accepted,
     ChunkRow,
     Generation,
+    Nesting,
     NewContent,
     Order,
     Registry,
     Upload,
 )
+from rag_ingest.domain import ports
 from rag_ingest.domain.documents import Chunk, ParsedDocument
+from rag_ingest.domain.members import Member, member_source
 from rag_ingest.domain.ports import Content, Delivery
 
 MAX_TITLE = 2000
@@ -93,6 +96,35 @@ class IngestRegistry:
             warnings=parsed.warnings,
             title=(default_title, found) if default_title and found else None,
         )
+
+    async def fail(self, document: DocumentRef, code: str, message: str, attempt: int) -> bool:
+        """→ failed, at this stage."""
+        return await self._registry.ingesting.fail(
+            document, stage="ingest", code=code, message=message, attempts=attempt
+        )
+
+    async def accept_member(
+        self, container: ports.Generation, member: Member, upload_id: str, delivery: Delivery
+    ) -> Accepted | None:
+        """A member has the name that it has in its container."""
+        offered = NewContent(
+            collection=container.collection,
+            source_uri=member_source(container.source_uri, member.name),
+            sha256=member.sha256,
+            size=member.size,
+            lane=delivery.lane,
+            media_type=member.media_type,
+            file_name=_base_name(member.name),
+        )
+        return await self._registry.members.accept(container.document, Upload(offered, upload_id))
+
+    async def retire_members(self, container: DocumentRef, kept: Sequence[str]) -> list[str]:
+        """Those that are gone, and what is inside them."""
+        return await self._registry.members.retire(container, kept)
+
+    async def nesting(self, document: DocumentRef) -> Nesting:
+        """Of a document in others."""
+        return await self._registry.members.nesting(document)
 
     async def chunks(self, document: DocumentRef) -> list[tuple[int, ChunkText]]:
         """The committed chunks with the numbers of their batches."""

@@ -20,6 +20,7 @@ from rag_common.contracts import (
 from rag_common.errors import BadDocument, BadMessage, PermanentError
 from rag_ingest.domain.announcing import Announcer
 from rag_ingest.domain.batching import batch_numbers, embed_messages
+from rag_ingest.domain.containers import Containers, MemberLimits
 from rag_ingest.domain.documents import Chunk, ParsedDocument, Parser, Source
 from rag_ingest.domain.ports import Content, Contents, Delivery, Generation, Messages, Registry
 from rag_ingest.domain.splitting import Splitter, split_document
@@ -58,13 +59,19 @@ class Ingest:
     """Runs one job. A job may arrive twice, late or after its document has changed: all are harmless."""
 
     def __init__(
-        self, registry: Registry, contents: Contents, pipeline: Pipeline, messages: Messages
+        self,
+        registry: Registry,
+        contents: Contents,
+        pipeline: Pipeline,
+        messages: Messages,
+        limits: MemberLimits,
     ) -> None:
         self._registry = registry
         self._contents = contents
         self._pipeline = pipeline
         self._messages = messages
         self._announcer = Announcer(messages)
+        self._containers = Containers(registry, contents, messages, limits)
 
     async def run(self, message: IngestDocument, delivery: Delivery) -> None:
         """Returns when nothing is left to do for this job.
@@ -160,8 +167,12 @@ class Ingest:
         document = generation.document
         if await self._registry.begin(document, delivery.attempt):
             await self._announcer.generation(generation, "parsing")
-        source = Source(path, generation.file_name, generation.media_type)
-        parsed, chunks = await self._pipeline.chunks_of(source, delivery.lane)
+        async with self._containers.room(generation) as room:
+            source = Source(path, generation.file_name, generation.media_type, room)
+            parsed, chunks = await self._pipeline.chunks_of(source, delivery.lane)
+            if parsed.members or generation.has_members:
+                # before its own chunks: whatever stops this job, the next one comes here again
+                await self._containers.take_in(generation, parsed.members, delivery, self._resume)
         space = await self._registry.active_space()
         batches = batch_numbers((chunk.text for chunk in chunks), document=document, space=space)
         untitled = generation.title in (generation.file_name, generation.source_uri)

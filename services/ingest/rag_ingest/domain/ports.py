@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 
 from rag_common.contracts import ChunkText, DocumentRef, DocumentState, IngestDocument, Lane, Message
 from rag_ingest.domain.documents import Chunk, ParsedDocument
+from rag_ingest.domain.members import Member
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,9 @@ class Contents(Protocol):
     async def discard(self, tenant: str, name: str) -> None:
         """Remove a dropped object, if it is still there."""
 
+    def unpacking(self) -> AbstractAsyncContextManager[Path]:
+        """A directory for files of the job's own, which does not exist yet."""
+
 
 class Generation(Protocol):
     """One generation of a document, as the registry knows it."""
@@ -75,6 +79,21 @@ class Generation(Protocol):
     def media_type(self) -> str | None: ...
     @property
     def file_name(self) -> str | None: ...
+    @property
+    def parent_id(self) -> str | None: ...
+    @property
+    def has_members(self) -> bool: ...
+
+
+class Nesting(Protocol):
+    """How deep a document lies in others, and what else the outermost one holds."""
+
+    @property
+    def depth(self) -> int: ...
+    @property
+    def documents(self) -> int: ...
+    @property
+    def size(self) -> int: ...
 
 
 class Decision(Protocol):
@@ -126,6 +145,20 @@ class Registry(Protocol):
 
         The title that was found takes the place of ``default_title``, if the document still has that.
         """
+
+    async def fail(self, document: DocumentRef, code: str, message: str, attempt: int) -> bool:
+        """→ failed. ``False``: it was finished already."""
+
+    async def accept_member(
+        self, container: Generation, member: Member, upload_id: str, delivery: Delivery
+    ) -> Decision | None:
+        """Register what is inside a container. ``None``: that is not wanted any more."""
+
+    async def retire_members(self, container: DocumentRef, kept: Sequence[str]) -> Sequence[str]:
+        """Tombstone the members that are not ``kept``, with what is inside them; their ids."""
+
+    async def nesting(self, document: DocumentRef) -> Nesting:
+        """Where the document stands among others."""
 
     async def chunks(self, document: DocumentRef) -> Sequence[tuple[int, ChunkText]]:
         """The committed chunks with the numbers of their batches, in order."""

@@ -1,0 +1,85 @@
+"""ZIP archives: the list of their members, and the members themselves."""
+
+import stat
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from rag_common.errors import BadDocument
+from rag_ingest.adapters.extracted import Extracted, TextBuilder
+from rag_ingest.adapters.readers.members import BLOCK, MemberFiles, MemberRefused, one_line
+from rag_ingest.adapters.readers.packages import opened
+from rag_ingest.adapters.readers.zip_names import member_names
+from rag_ingest.domain.formats import MEDIA_TYPES, Format
+from rag_ingest.domain.members import Room
+
+MAX_LISTED = 10_000
+"""Lines of the list; an archive of more members is named by its first ones."""
+MAX_RATIO = 200
+"""Unpacked bytes for a packed one. Text shrinks to a twentieth, logs and empty tables to a hundredth."""
+_RATIO_FROM = 1024**2
+"""Bytes, unpacked, below which nobody minds the ratio."""
+_ENCRYPTED = "it is protected by a password"
+_PLUMBING = {".ds_store", "thumbs.db", "desktop.ini"}
+
+
+def read(path: Path, kind: Format, room: Room | None) -> Extracted:
+    """See :mod:`rag_ingest.adapters.readers`."""
+    files = MemberFiles(room)
+    with opened(path, kind) as archive:
+        members = [member for member in archive.infolist() if not member.is_dir()]
+        names = member_names(members)
+        for member, name in zip(members, names, strict=True):
+            reason = _reason_against(member, name)
+            if reason:
+                files.refuse(name, reason)
+            else:
+                files.add(name, _blocks(archive, member))
+    if members and not files.rows and all(member.flag_bits & 1 for member in members):
+        raise BadDocument(
+            "The archive is protected by a password. Remove the password and send it again.",
+            code="password_protected",
+        )
+    return _listed(names, files)
+
+
+def _listed(names: list[str], files: MemberFiles) -> Extracted:
+    built = TextBuilder()
+    if names:
+        built.add("\n".join(one_line(name) for name in names[:MAX_LISTED]))
+    warnings = files.warnings
+    if len(names) > MAX_LISTED:
+        warnings.append(f"The list ends after {MAX_LISTED:,} of {len(names):,} members.")
+    return built.extracted(MEDIA_TYPES["zip"], warnings=warnings) | {"members": files.rows}
+
+
+def _reason_against(member: zipfile.ZipInfo, name: str) -> str | None:
+    mode = member.external_attr >> 16
+    if mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG):
+        return "it is a link" if stat.S_ISLNK(mode) else "it is no ordinary file"
+    if member.flag_bits & 1:
+        return _ENCRYPTED
+    if member.file_size > max(_RATIO_FROM, MAX_RATIO * member.compress_size):
+        return f"it unpacks to more than {MAX_RATIO} times its size"
+    path = PurePosixPath(name)
+    if path.parts[:1] == ("__MACOSX",) or path.name.lower() in _PLUMBING:
+        return "it belongs to the operating system"
+    return None
+
+
+def _blocks(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes]:
+    """No more bytes than the member declares: zipfile stops there.
+
+    :raises MemberRefused: it is damaged, or packed in a way that cannot be read.
+    """
+    try:
+        with archive.open(member) as file:
+            while block := file.read(BLOCK):
+                yield block
+    except NotImplementedError as error:
+        raise MemberRefused("it is packed in a way that is not supported") from error
+    except RuntimeError as error:
+        raise MemberRefused(_ENCRYPTED) from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
+        raise MemberRefused("it is damaged") from error
