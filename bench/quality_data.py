@@ -4,11 +4,11 @@ retrieval collections, which ``ragp eval`` reads too.
 
 import csv
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ragp.evaluation.folders import read_folder
 from ragp.evaluation.questions import Question, Span, TextDocument
 
 BOM = "\ufeff"
@@ -21,14 +21,20 @@ class Folder:
     documents: dict[str, list[TextDocument]]
     directions: dict[str, list[Question]]
 
-    def text(self, source_uri: str) -> str:
-        """:raises StopIteration: there is no such document."""
-        return next(
-            document.text
-            for documents in self.documents.values()
-            for document in documents
-            if document.source_uri == source_uri
-        )
+    @property
+    def has_spans(self) -> bool:
+        return any(question.spans for questions in self.directions.values() for question in questions)
+
+
+def read(folder: Path) -> Folder:
+    """:raises CommandError: it has none of the three forms."""
+    if (folder / "xquad.en.json").is_file():
+        return read_xquad(folder)
+    if (folder / "questions_df.csv").is_file():
+        return read_chunking_eval(folder)
+    name = "beir"
+    collection = read_folder(folder, name)
+    return Folder({name: list(collection.documents)}, {name: list(collection.questions)})
 
 
 def read_xquad(folder: Path) -> Folder:
@@ -42,9 +48,9 @@ def read_xquad(folder: Path) -> Folder:
     }
     directions = {
         asked if asked == searched else f"{asked}_{searched}": [
-            _question(asked, searched, no, *pair)
+            _question(question, asked, searched, no)
             for no, found in enumerate(paragraphs[asked])
-            for pair in zip(found["qas"], paragraphs[searched][no]["qas"], strict=True)
+            for question in found["qas"]
         ]
         for asked, searched in (("en", "en"), ("ru", "ru"), ("en", "ru"), ("ru", "en"))
     }
@@ -61,10 +67,8 @@ def _text(paragraph: dict[str, Any]) -> str:
     return str(paragraph["context"]).removeprefix(BOM)
 
 
-def _question(
-    asked: str, searched: str, paragraph: int, question: dict[str, Any], translated: dict[str, Any]
-) -> Question:
-    assert question["id"] == translated["id"]
+def _question(question: dict[str, Any], asked: str, searched: str, paragraph: int) -> Question:
+    """The paragraphs of both languages are translations of each other, in the same order."""
     return Question(
         id=question["id"],
         text=question["question"],
@@ -76,8 +80,10 @@ def _question(
 
 def read_chunking_eval(folder: Path) -> Folder:
     """Five long documents in one collection; the gold of each question is spans of one of them."""
-    corpora = sorted((folder / "corpora").glob("*.md"))
-    documents = [TextDocument(f"corpora:/{path.name}", _verbatim(path)) for path in corpora]
+    documents = [
+        TextDocument(f"corpora:/{path.name}", _verbatim(path), media_type="text/markdown")
+        for path in sorted((folder / "corpora").glob("*.md"))
+    ]
     with open(folder / "questions_df.csv", encoding="utf-8", newline="") as file:
         questions = [_spans_question(no, row) for no, row in enumerate(csv.DictReader(file))]
     return Folder({"chunking": documents}, {"chunking": questions})
@@ -96,8 +102,3 @@ def _spans_question(no: int, row: dict[str, str]) -> Question:
         for reference in json.loads(row["references"])
     )
     return Question(id=str(no), text=row["question"], spans=spans, collection="chunking")
-
-
-def every(step: int, questions: Sequence[Question]) -> list[Question]:
-    """A smaller set, spread evenly over the whole."""
-    return list(questions[::step])

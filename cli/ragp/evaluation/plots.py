@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 WIDTH = 720
-_LABEL, _VALUE = 190, 60
+_LABEL, _VALUE = 210, 60
 """Pixels left and right of the bars."""
 _BAR, _GAP = 14, 10
 _SERIES = 6
@@ -81,7 +81,7 @@ def histogram(title: str, series: Sequence[Sequence[int]]) -> str:
 def differences(title: str, values: Sequence[float]) -> str:
     """One thin column for each value from -1 to 1, in the given order, around a line at 0."""
     height, left = 180, 40
-    width = (WIDTH - left - 10) / max(len(values), 1)
+    width = min((WIDTH - left - 10) / max(len(values), 1), 2 * _BAR)
     zero = height / 2
     shapes = [
         f'<line class="grid" x1="{left}" x2="{WIDTH - 10}" y1="{y:.0f}" y2="{y:.0f}"/>'

@@ -77,6 +77,8 @@ class Summary:
     """Questions by the first metric: ten equal steps from 0 to 1, the last with 1 itself."""
     worst: Sequence[WorstQuestion]
     problems: Sequence[Problem]
+    scores: Mapping[str, Scores]
+    """Of each question that is scored, by its id."""
 
 
 def summarize(run: Run, name: str) -> Summary:
@@ -98,6 +100,11 @@ def summarize(run: Run, name: str) -> Summary:
         histogram=_histogram(run.values(first)),
         worst=_worst(run, first),
         problems=problems,
+        scores={
+            question.id: scores
+            for question, scores in zip(run.questions, run.scores, strict=True)
+            if scores is not None
+        },
     )
 
 
