@@ -14,6 +14,9 @@ Documents go in, passages come out, under per-document access control.
 Every request but the probes and these pages carries an API key: `Authorization: Bearer …`; `ragp key show`
 prints the first one. Every error is a problem (RFC 9457) with a stable `code`. `503` and `429` say when to
 come back in `Retry-After`.
+
+What the platform says (the texts of problems, the errors and warnings of documents, why a search is
+degraded) is in English or Russian, as `Accept-Language` prefers; codes are the same in both.
 """
 _TAGS = [
     {"name": "collections", "description": "What is searched together."},

@@ -15,6 +15,8 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from rag_common.errors import RagError, TransientError
+from rag_common.i18n import translate
+from rag_gateway import languages
 
 MEDIA_TYPE = "application/problem+json"
 _MAX_ERRORS = 20
@@ -185,21 +187,24 @@ def render(
     errors: Sequence[FieldError] = (),
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """The response for one problem."""
+    """The response for one problem, in the language that the client prefers."""
+    language = languages.language_of(request)
     body: dict[str, Any] = {
         "type": f"urn:rag:problem:{code}",
-        "title": HTTPStatus(status).phrase,
+        "title": translate(HTTPStatus(status).phrase, language),
         "status": status,
-        "detail": detail,
+        "detail": translate(detail, language),
         "code": code,
         "instance": request.url.path,
     }
     if errors:
-        body["errors"] = [error.model_dump() for error in errors]
+        body["errors"] = [
+            {"field": error.field, "message": translate(error.message, language)} for error in errors
+        ]
     return Response(
         json.dumps(body, ensure_ascii=False).encode("utf-8", "replace"),
         status_code=status,
-        headers=dict(headers or {}),
+        headers={**languages.headers(language), **(headers or {})},
         media_type=MEDIA_TYPE,
     )
 

@@ -13,11 +13,13 @@ from starlette.responses import StreamingResponse
 from rag_common.contracts import CollectionName, DocumentEvent, DocumentState, Line
 from rag_common.contracts.documents import MEDIA_TYPE_PATTERN
 from rag_common.errors import TransientError
+from rag_common.i18n import translate
 from rag_common.registry import Document
 from rag_gateway.dependencies import CallerDep, DocumentId, Gateway, GatewayDep
 from rag_gateway.domain.cursors import decode_number, decode_position, encode_number, encode_position
 from rag_gateway.domain.file_names import attachment
 from rag_gateway.identity import Caller
+from rag_gateway.languages import LanguageDep
 from rag_gateway.problems import responses
 from rag_gateway.requests import JsonRoute
 from rag_gateway.shapes.base import MAX_PAGE, Page
@@ -41,6 +43,7 @@ _Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 async def list_documents(
     caller: CallerDep,
     gateway: GatewayDep,
+    language: LanguageDep,
     collection: CollectionName | None = None,
     state: DocumentState | None = None,
     source_uri: Line | None = None,
@@ -60,15 +63,17 @@ async def list_documents(
     shown = found[:limit]
     more = len(found) > limit
     return Page(
-        items=[view(document) for document in shown],
+        items=[view(document, language) for document in shown],
         next_cursor=encode_position(shown[-1].created_at, shown[-1].id) if more else None,
     )
 
 
 @router.get("/{document_id}", summary="Get one document", responses=responses(401, 404, 422))
-async def get(document_id: DocumentId, caller: CallerDep, gateway: GatewayDep) -> DocumentDetail:
+async def get(
+    document_id: DocumentId, caller: CallerDep, gateway: GatewayDep, language: LanguageDep
+) -> DocumentDetail:
     """Its state, what went wrong, and everything that has happened to it. Deleted ones are found too."""
-    return await _detail(gateway, caller, str(document_id))
+    return await _detail(gateway, caller, str(document_id), language)
 
 
 @router.get("/{document_id}/chunks", summary="Chunks of a document", responses=responses(401, 404, 422))
@@ -127,7 +132,11 @@ async def content(document_id: DocumentId, caller: CallerDep, gateway: GatewayDe
 
 @router.patch("/{document_id}", summary="Change a document", responses=responses(401, 404, 422))
 async def change(
-    document_id: DocumentId, body: DocumentChanges, caller: CallerDep, gateway: GatewayDep
+    document_id: DocumentId,
+    body: DocumentChanges,
+    caller: CallerDep,
+    gateway: GatewayDep,
+    language: LanguageDep,
 ) -> DocumentDetail:
     """Title, metadata or ACL. A revocation holds from the answer on; a grant when `acl_pending` is false."""
     name = str(document_id)
@@ -141,13 +150,15 @@ async def change(
         except TransientError as error:
             # the change is committed: the reconciler publishes what could not be queued now
             _log.warning("update_not_queued", document_id=name, reason=error.message)
-    return await _detail(gateway, caller, name)
+    return await _detail(gateway, caller, name, language)
 
 
 @router.delete(
     "/{document_id}", status_code=202, summary="Delete a document", responses=responses(401, 404, 422)
 )
-async def delete(document_id: DocumentId, caller: CallerDep, gateway: GatewayDep) -> DocumentView:
+async def delete(
+    document_id: DocumentId, caller: CallerDep, gateway: GatewayDep, language: LanguageDep
+) -> DocumentView:
     """No search that starts after the answer finds it; its bytes and points go soon after."""
     name = str(document_id)
     await gateway.registry.documents.get(caller.tenant, name, caller.manages)
@@ -159,7 +170,7 @@ async def delete(document_id: DocumentId, caller: CallerDep, gateway: GatewayDep
             # the tombstone is committed: the reconciler publishes what could not be queued now
             _log.warning("purge_not_queued", document_id=name, reason=error.message)
         await gateway.changes.hint(_deleting(document))
-    return view(document)
+    return view(document, language)
 
 
 def _content_type(media_type: str | None) -> str:
@@ -167,25 +178,27 @@ def _content_type(media_type: str | None) -> str:
     return media_type if media_type and _MEDIA_TYPE.fullmatch(media_type) else "application/octet-stream"
 
 
-def view(document: Document) -> DocumentView:
-    """The document as the API shows it."""
-    return DocumentView.model_validate(_fields(document))
+def view(document: Document, language: str) -> DocumentView:
+    """The document as the API shows it, what the platform says of it in this language."""
+    return DocumentView.model_validate(_fields(document, language))
 
 
-def _fields(document: Document) -> dict[str, Any]:
+def _fields(document: Document, language: str) -> dict[str, Any]:
     failed = document.error_code is not None or document.error_message is not None
-    error = DocumentError(stage=document.stage, code=document.error_code, message=document.error_message)
+    message = translate(document.error_message, language) if document.error_message is not None else None
+    error = DocumentError(stage=document.stage, code=document.error_code, message=message)
     fields = {name: getattr(document, name) for name in DocumentView.model_fields if name != "error"}
-    return fields | {"error": error if failed else None}
+    warnings = tuple(translate(warning, language) for warning in document.warnings)
+    return fields | {"error": error if failed else None, "warnings": warnings}
 
 
-async def _detail(gateway: Gateway, caller: Caller, document_id: str) -> DocumentDetail:
+async def _detail(gateway: Gateway, caller: Caller, document_id: str, language: str) -> DocumentDetail:
     document = await gateway.registry.documents.get(caller.tenant, document_id, caller.manages)
     happened = await gateway.registry.documents.transitions(
         caller.tenant, document_id, limit=_MAX_TRANSITIONS
     )
-    transitions = [TransitionView.model_validate(transition) for transition in happened]
-    return DocumentDetail.model_validate(_fields(document) | {"transitions": transitions})
+    transitions = [TransitionView.of(transition, language) for transition in happened]
+    return DocumentDetail.model_validate(_fields(document, language) | {"transitions": transitions})
 
 
 def _deleting(document: Document) -> DocumentEvent:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Response
+from fastapi import APIRouter, Header, Request, Response
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
@@ -14,6 +14,7 @@ from rag_common.errors import Overloaded, TransientError
 from rag_common.registry import Document, Transition, UnknownDocument
 from rag_gateway.dependencies import CallerDep, DocumentId, Gateway, GatewayDep
 from rag_gateway.identity import Caller
+from rag_gateway.languages import headers, language_of
 from rag_gateway.problems import invalid_field, responses
 from rag_gateway.shapes.documents import TransitionView
 
@@ -42,6 +43,7 @@ data: {"state":"live"}
     },
 )
 async def events(
+    request: Request,
     document_id: DocumentId,
     caller: CallerDep,
     gateway: GatewayDep,
@@ -52,6 +54,7 @@ async def events(
     """Every transition from the first, or from `Last-Event-ID`, on; ends after a final state
     (`live`, `failed`, `rejected`, `superseded`, `deleted`) with the event `end`."""
     seen = _number(last_event_id)
+    language = language_of(request)
     document = await gateway.registry.documents.get(caller.tenant, str(document_id), caller.manages)
     if seen and document.state in FINAL:
         missed = await gateway.registry.documents.transitions(caller.tenant, document.id, after=seen, limit=1)
@@ -60,9 +63,9 @@ async def events(
             return Response(status_code=204)
     return _EventStream(
         gateway.event_streams,
-        _stream(gateway, caller, document.id, seen),
+        _stream(gateway, caller, document.id, seen, language),
         media_type="text/event-stream",
-        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no", **headers(language)},
     )
 
 
@@ -81,7 +84,9 @@ class _EventStream(StreamingResponse):
             await super().__call__(scope, receive, send)
 
 
-async def _stream(gateway: Gateway, caller: Caller, document_id: str, seen: int) -> AsyncIterator[bytes]:
+async def _stream(
+    gateway: Gateway, caller: Caller, document_id: str, seen: int, language: str
+) -> AsyncIterator[bytes]:
     settings = gateway.settings
     with gateway.metrics.event_streams.track_inprogress():
         async with gateway.feed.listen(document_id) as happened:
@@ -97,7 +102,7 @@ async def _stream(gateway: Gateway, caller: Caller, document_id: str, seen: int)
                     return
                 if page:
                     seen, spoke = page[-1].id, time.monotonic()
-                    yield b"".join(map(_event, page))
+                    yield b"".join(_event(transition, language) for transition in page)
                 elif document is not None and document.state in FINAL:
                     yield _end(document)
                     return
@@ -127,8 +132,8 @@ async def _either(happened: asyncio.Event, stopping: asyncio.Event, seconds: flo
             wait.cancel()
 
 
-def _event(transition: Transition) -> bytes:
-    data = TransitionView.model_validate(transition).model_dump_json()
+def _event(transition: Transition, language: str) -> bytes:
+    data = TransitionView.of(transition, language).model_dump_json()
     return f"id: {transition.id}\nevent: transition\ndata: {data}\n\n".encode()
 
 

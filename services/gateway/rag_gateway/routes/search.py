@@ -1,11 +1,13 @@
 """``/v1/search``."""
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from pydantic_core import to_json
 
+from rag_common.i18n import translate
 from rag_common.registry import UnknownCollection
 from rag_gateway.dependencies import CallerDep, GatewayDep
 from rag_gateway.domain.searching import Search
+from rag_gateway.languages import headers, language_of
 from rag_gateway.problems import responses
 from rag_gateway.requests import JsonRoute
 from rag_gateway.shapes.search import EXAMPLE_PASSAGES, SearchAnswer, SearchRequest
@@ -24,7 +26,7 @@ _NOT_FOR_CLIENTS = ("v", "kind")
         **responses(401, 404, 422, 503, 504),
     },
 )
-async def search(body: SearchRequest, caller: CallerDep, gateway: GatewayDep) -> Response:
+async def search(body: SearchRequest, request: Request, caller: CallerDep, gateway: GatewayDep) -> Response:
     """The passages that answer a question best, of documents whose ACL admits the caller."""
     if body.collections:
         known = await gateway.registry.collections.ids(caller.tenant, body.collections)
@@ -47,4 +49,7 @@ async def search(body: SearchRequest, caller: CallerDep, gateway: GatewayDep) ->
     gateway.metrics.searches.labels(answer["mode"]).inc()
     if answer["degraded"]:
         gateway.metrics.degraded.inc()
-    return Response(to_json(answer), media_type="application/json")
+    language = language_of(request)
+    if answer.get("reason"):
+        answer["reason"] = translate(answer["reason"], language)
+    return Response(to_json(answer), media_type="application/json", headers=headers(language))

@@ -1,11 +1,12 @@
 """Documents: uploads, views and changes."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
 from rag_common.contracts import Acl, CollectionName, DocumentState, Line, Metadata, Place, SourceUri
+from rag_common.i18n import translate
 from rag_gateway.shapes.base import Answer, Request, Text
 
 BARE_MEDIA_TYPE = r"^[A-Za-z0-9!#$&^_.+-]{1,100}/[A-Za-z0-9!#$&^_.+-]{1,99}$"
@@ -125,6 +126,14 @@ class TransitionView(Answer):
     code: str | None
     message: str | None
     at: datetime
+
+    @classmethod
+    def of(cls, transition: object, language: str) -> Self:
+        """Of a transition in the registry, its message in this language."""
+        view = cls.model_validate(transition)
+        if view.message is None:
+            return view
+        return view.model_copy(update={"message": translate(view.message, language)})
 
 
 class DocumentDetail(DocumentView):
