@@ -14,7 +14,7 @@ from statistics import mean
 from typing import Any
 
 import quality_data
-from harness import Bench, say, started
+from harness import say, started
 
 from ragp.client import GatewayClient, UploadFields
 from ragp.commands.ingest import ingest_files

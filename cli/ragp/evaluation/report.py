@@ -49,7 +49,8 @@ async def measure(
     :raises CommandError: as :func:`ragp.evaluation.running.ask_all`.
     """
     need = Need(
-        documents=CUT, characters=budget if any(each.spans or each.answers for each in questions) else 0
+        documents=CUT if any(each.relevant for each in questions) else 0,
+        characters=budget if any(each.spans or each.answers for each in questions) else 0,
     )
     return [
         Run.of(each.fields(), questions, await ask_all(client, questions, each.fields(), need, asked), budget)
