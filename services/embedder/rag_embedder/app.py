@@ -8,12 +8,13 @@ from functools import partial
 from starlette.applications import Starlette
 
 from rag_common.broker import Broker, Publisher, consume, create_broker
-from rag_common.contracts import EmbedChunks, EmbedQuery
+from rag_common.contracts import EmbedChunks, EmbedQuery, RerankPassages
 from rag_common.service import make_service, serve
 from rag_common.topology import Topology
 from rag_embedder.adapters.metrics import PrometheusMeter
-from rag_embedder.domain import Embedder, Encoder, MicroBatcher, Priority, SliceBudget
-from rag_embedder.handlers import answer_questions, embed_chunks
+from rag_embedder.adapters.models import LoadedModels, ModelLoader, Weights
+from rag_embedder.domain import Embedder, MicroBatcher, Priority, Reranker, SliceBudget
+from rag_embedder.handlers import answer_questions, answer_reranking, embed_chunks
 from rag_embedder.settings import EmbedderSettings
 
 CONSUMERS = {
@@ -21,42 +22,27 @@ CONSUMERS = {
     "bulk": ("embedder-bulk", Priority.BULK),
 }
 QUEUE_GROUP = "embedder"
-"""Of all replicas: each request for question vectors goes to one of them."""
+"""Of all replicas: each request goes to one of them."""
 PULL_SIZE = 8
 """Jobs fetched by one pull, which run together."""
 
-LoadEncoder = Callable[[EmbedderSettings], tuple[Encoder, int]]
-"""Returns the encoder and how many slices it encodes at a time; blocks, for seconds."""
+LoadModels = Callable[[EmbedderSettings], LoadedModels]
+"""Blocks, for seconds."""
 
 
-def load_encoder(settings: EmbedderSettings) -> tuple[Encoder, int]:
-    """The model that the settings name.
+def load_models(settings: EmbedderSettings) -> LoadedModels:
+    """The models that the settings name.
 
-    :raises BadModel: it cannot be loaded, or it is not the one of the space.
+    :raises BadModel: one cannot be loaded, or it is not the one of its space.
     """
-    # Imported here, off the event loop: torch and its libraries take seconds.
-    from rag_embedder.adapters import sentence_transformers as adapter
-    from rag_embedder.adapters.memory import keep_freed_memory
-
-    keep_freed_memory()
-    directory, sha256 = settings.model_path, settings.model_sha256
-    if directory is None:
-        directory, sha256 = adapter.bundled_minilm(), sha256 or adapter.MINILM_SHA256
-    if sha256 is not None:
-        adapter.verify_weights(directory, sha256)
-    parallelism = adapter.best_parallelism(settings.encoder_workers)
-    dtype = adapter.fastest_dtype() if settings.dtype == "auto" else settings.dtype
-    encoder = adapter.SentenceTransformerEncoder(directory, dtype=dtype, threads=parallelism.threads)
-    if encoder.dimension != settings.dimension:
-        raise adapter.BadModel(
-            f"the model in {directory} has {encoder.dimension} dimensions,"
-            f" but the space {settings.space!r} has {settings.dimension}"
-        )
-    return encoder, parallelism.workers
+    weights = {name: Weights(files.path, files.sha256) for name, files in settings.models.items()}
+    loader = ModelLoader(weights, settings.dtype, settings.encoder_workers)
+    reranker = settings.reranker_path if settings.reranker else None
+    return loader.load(tuple(map(settings.space, settings.spaces)), reranker)
 
 
-def create_app(settings: EmbedderSettings, load: LoadEncoder = load_encoder) -> Starlette:
-    """The service; nothing is pulled, and no question is taken, before the model is loaded."""
+def create_app(settings: EmbedderSettings, load: LoadModels = load_models) -> Starlette:
+    """The service; nothing is pulled, and no question is taken, before the models are loaded."""
     topology = Topology(settings.namespace)
     broker = create_broker(settings, "embedder")
     return make_service(
@@ -71,23 +57,25 @@ def create_app(settings: EmbedderSettings, load: LoadEncoder = load_encoder) -> 
 
 @asynccontextmanager
 async def _embedder(
-    settings: EmbedderSettings, broker: Broker, topology: Topology, load: LoadEncoder
+    settings: EmbedderSettings, broker: Broker, topology: Topology, load: LoadModels
 ) -> AsyncIterator[None]:
-    encoder, workers = await asyncio.to_thread(load, settings)
-    shares = {Priority.INTERACTIVE: settings.bulk_share, Priority.BULK: settings.bulk_share}
+    models = await asyncio.to_thread(load, settings)
     async with MicroBatcher(
-        encoder,
-        budget=SliceBudget(settings.slice_tokens, settings.slice_seconds),
+        new_budget=partial(SliceBudget, settings.slice_tokens, settings.slice_seconds),
         meter=PrometheusMeter(broker.metrics),
-        workers=workers,
+        workers=models.workers,
         max_waiting=settings.max_waiting_texts,
-        shares=shares,
+        shares={priority: settings.bulk_share for priority in Priority if priority is not Priority.QUERY},
     ) as batcher:
-        _subscribe(settings, broker, topology, Embedder(settings.vector_space(), batcher))
+        embedder = Embedder(models.spaces, batcher)
+        _consume_jobs(settings, broker, topology, embedder)
+        if "query" in settings.lanes:
+            reranker = Reranker(settings.reranker, models.reranker, batcher) if models.reranker else None
+            _answer_requests(settings, broker, topology, embedder, reranker)
         yield
 
 
-def _subscribe(settings: EmbedderSettings, broker: Broker, topology: Topology, embedder: Embedder) -> None:
+def _consume_jobs(settings: EmbedderSettings, broker: Broker, topology: Topology, embedder: Embedder) -> None:
     publisher = Publisher(broker, topology)
     jobs = {"interactive": settings.interactive_jobs, "bulk": settings.bulk_jobs}
     for lane, (consumer, priority) in CONSUMERS.items():
@@ -101,11 +89,19 @@ def _subscribe(settings: EmbedderSettings, broker: Broker, topology: Topology, e
                 max_workers=-(-jobs[lane] // PULL_SIZE),
                 batch_size=min(jobs[lane], PULL_SIZE),
             )
-    if "query" in settings.lanes:
-        subscribe = broker.subscriber(
-            topology.subject(EmbedQuery), queue=QUEUE_GROUP, max_workers=settings.query_workers
-        )
-        subscribe(answer_questions(embedder, settings.query_timeout))
+
+
+def _answer_requests(
+    settings: EmbedderSettings,
+    broker: Broker,
+    topology: Topology,
+    embedder: Embedder,
+    reranker: Reranker | None,
+) -> None:
+    answers = partial(broker.subscriber, queue=QUEUE_GROUP, max_workers=settings.query_workers)
+    answers(topology.subject(EmbedQuery))(answer_questions(embedder, settings.query_timeout))
+    if reranker is not None:
+        answers(topology.subject(RerankPassages))(answer_reranking(reranker, settings.rerank_timeout))
 
 
 if __name__ == "__main__":

@@ -9,11 +9,20 @@ from faststream.nats import NatsMessage
 from pydantic import ValidationError
 
 from rag_common.broker import Handler, Job, Publisher
-from rag_common.contracts import EmbedChunks, EmbedQuery, IndexChunks, QueryVectors
+from rag_common.contracts import (
+    EmbedChunks,
+    EmbedQuery,
+    IndexChunks,
+    PassageScores,
+    QueryVectors,
+    RerankPassages,
+)
 from rag_common.errors import RagError
-from rag_embedder.domain import Embedder, Priority, Vectors
+from rag_embedder.domain import Embedder, Priority, Reranker, Vectors
 
 _log = structlog.get_logger(__name__)
+
+Answer = Callable[[NatsMessage], Awaitable[bytes]]
 
 
 def embed_chunks(embedder: Embedder, publisher: Publisher, priority: Priority) -> Handler[EmbedChunks]:
@@ -38,31 +47,54 @@ def embed_chunks(embedder: Embedder, publisher: Publisher, priority: Priority) -
     return handle
 
 
-def answer_questions(embedder: Embedder, timeout: float) -> Callable[[NatsMessage], Awaitable[bytes]]:
+def answer_questions(embedder: Embedder, timeout: float) -> Answer:
     """The handler of requests for question vectors. Whatever is wrong, the answer says so.
 
     ``timeout`` is in seconds: whoever asked has given up by then, and the texts are dropped.
     """
 
     async def answer(received: NatsMessage) -> bytes:
-        space = embedder.space.name
+        space = ""
         try:
             request = EmbedQuery.decode(received.raw_message.data)
             space = request.space
             async with asyncio.timeout(timeout):
                 vectors = await embedder.questions(space, request.texts)
-        except ValidationError as error:
-            problem = f"not a request for question vectors: {error.error_count()} fields are wrong"
-        except RagError as error:
-            problem = error.message
-        except TimeoutError:
-            problem = f"the questions waited more than {timeout:g} s for the encoder"
-        else:
-            return QueryVectors(space=space, dimension=vectors.shape[1], vectors=_base64(vectors)).encode()
-        _log.warning("questions_not_encoded", reason=problem)
-        return QueryVectors(space=space, error=problem).encode()
+        except (ValidationError, RagError, TimeoutError) as error:
+            problem = _problem(error, "request for question vectors", timeout)
+            return QueryVectors(space=space, error=problem).encode()
+        return QueryVectors(space=space, dimension=vectors.shape[1], vectors=_base64(vectors)).encode()
 
     return answer
+
+
+def answer_reranking(reranker: Reranker, timeout: float) -> Answer:
+    """The handler of requests to score passages, in the manner of :func:`answer_questions`."""
+
+    async def answer(received: NatsMessage) -> bytes:
+        model = reranker.model
+        try:
+            request = RerankPassages.decode(received.raw_message.data)
+            model = request.model
+            async with asyncio.timeout(timeout):
+                scores = await reranker.scores(model, request.question, request.texts)
+        except (ValidationError, RagError, TimeoutError) as error:
+            problem = _problem(error, "request to rerank passages", timeout)
+            return PassageScores(model=model, error=problem).encode()
+        return PassageScores(model=model, scores=scores).encode()
+
+    return answer
+
+
+def _problem(error: ValidationError | RagError | TimeoutError, kind: str, timeout: float) -> str:
+    if isinstance(error, ValidationError):
+        problem = f"not a {kind}: {error.error_count()} fields are wrong"
+    elif isinstance(error, RagError):
+        problem = error.message
+    else:
+        problem = f"the {kind} waited more than {timeout:g} s for the encoder"
+    _log.warning("request_not_answered", request=kind, reason=problem)
+    return problem
 
 
 def _base64(vectors: Vectors) -> str:

@@ -1,13 +1,13 @@
 """The settings of the embedder service."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_settings import NoDecode
 
 from rag_common.settings import ServiceSettings
-from rag_embedder.domain import Space
+from rag_common.spaces import CATALOGUE, MINILM, Space
 
 ServedLane = Literal["query", "interactive", "bulk"]
 
@@ -21,6 +21,15 @@ def _comma_separated(value: object) -> object:
 CommaSeparated = BeforeValidator(_comma_separated)
 
 
+class ModelFiles(BaseModel):
+    """A SentenceTransformer directory, and the SHA-256 that its weights must have."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: Path
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+
+
 class EmbedderSettings(ServiceSettings):
     """``RAG_`` + the field's name in capitals. The defaults serve MiniLM from its wheel."""
 
@@ -28,27 +37,26 @@ class EmbedderSettings(ServiceSettings):
         ("query", "interactive", "bulk"),
         description="Lanes that this process serves, separated by commas: query, interactive, bulk.",
     )
-    space: str = Field("all-minilm-l6-v2", description="Embedding space that this process encodes for.")
-    model: str = Field(
-        "sentence-transformers/all-MiniLM-L6-v2",
-        description="Name of the space's model, as the registry has it.",
+    spaces: Annotated[tuple[str, ...], NoDecode, CommaSeparated, Field(min_length=1)] = Field(
+        (MINILM.name,),
+        description="Embedding spaces that this process encodes for, separated by commas. Known are"
+        f" {', '.join(CATALOGUE)}; each one loads a model.",
     )
-    model_path: Path | None = Field(
-        None, description="Directory of a SentenceTransformer model; none: MiniLM from its wheel."
+    models: dict[str, ModelFiles] = Field(
+        {},
+        description="Where the models are that come in no wheel, as JSON:"
+        ' {"multilingual-e5-small": {"path": "/models/e5", "sha256": "…"}}. The path is a SentenceTransformer'
+        " directory; the SHA-256 of its model.safetensors is checked if it is given.",
     )
-    model_sha256: str | None = Field(
-        None,
-        pattern="^[0-9a-f]{64}$",
-        description="SHA-256 of the model's model.safetensors, checked at start; none: not checked,"
-        " except for MiniLM from its wheel.",
+    custom_spaces: tuple[Space, ...] = Field(
+        (),
+        description="Spaces besides the known ones, described as the registry has them, as a JSON list:"
+        ' [{"name": "…", "model": "…", "dimension": 768, "query_prefix": "", "passage_prefix": "",'
+        ' "languages": ["en"]}].',
     )
-    dimension: int = Field(
-        384, ge=1, description="Dimension of the space; a model of another one is refused."
-    )
-    query_prefix: str = Field("", description="Put in front of every question, as the model was trained.")
-    passage_prefix: str = Field("", description="Put in front of every chunk, as the model was trained.")
-    languages: Annotated[tuple[str, ...], NoDecode, CommaSeparated] = Field(
-        ("en",), description="Languages that the model reads, as ISO 639-1 codes separated by commas."
+    reranker: str = Field("", description="Name of the cross-encoder that reranks passages; empty: none.")
+    reranker_path: Path | None = Field(
+        None, description="Directory of that cross-encoder, as sentence-transformers saves it."
     )
     dtype: Literal["auto", "bfloat16", "float32"] = Field(
         "auto", description="Number type of the model; auto: bfloat16 where the processor has it in hardware."
@@ -72,23 +80,33 @@ class EmbedderSettings(ServiceSettings):
         128,
         ge=1,
         le=1024,
-        description="Requests for question vectors that are in the micro-batcher at a time.",
+        description="Requests for question vectors, and as many to rerank, that are worked on at a time.",
     )
     query_timeout: float = Field(
         2.0, gt=0, description="Seconds after which a request for question vectors is given up."
+    )
+    rerank_timeout: float = Field(
+        5.0, gt=0, description="Seconds after which a request to rerank passages is given up."
     )
     interactive_jobs: int = Field(
         16, ge=1, le=512, description="Interactive jobs that are in the micro-batcher at a time."
     )
     bulk_jobs: int = Field(64, ge=1, le=512, description="Bulk jobs that are in the micro-batcher at a time.")
 
-    def vector_space(self) -> Space:
-        """What the vectors of this process have in common."""
-        return Space(
-            name=self.space,
-            model=self.model,
-            dimension=self.dimension,
-            query_prefix=self.query_prefix,
-            passage_prefix=self.passage_prefix,
-            languages=self.languages,
-        )
+    @model_validator(mode="after")
+    def _all_described(self) -> Self:
+        for name in self.spaces:
+            self.space(name)
+        if self.reranker and self.reranker_path is None:
+            raise ValueError("a reranker needs the directory of its model: set RAG_RERANKER_PATH")
+        return self
+
+    def space(self, name: str) -> Space:
+        """A known or a custom space. :raises ValueError: it is neither."""
+        described = {space.name: space for space in self.custom_spaces} | CATALOGUE
+        if name not in described:
+            raise ValueError(
+                f"the space {name!r} is not known; describe it in RAG_CUSTOM_SPACES, or choose from"
+                f" {', '.join(described)}"
+            )
+        return described[name]

@@ -3,24 +3,33 @@
 import socket
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from sentence_transformers import SentenceTransformer
 
+from rag_common.spaces import MINILM
+from rag_embedder.adapters.models import LoadedModels
+from rag_embedder.adapters.parallelism import Parallelism, best_parallelism
 from rag_embedder.adapters.sentence_transformers import (
     MINILM_SHA256,
-    BadModel,
-    Parallelism,
     SentenceTransformerEncoder,
-    best_parallelism,
     bundled_minilm,
-    fastest_dtype,
-    verify_weights,
 )
-from rag_embedder.app import load_encoder
-from rag_embedder.domain import Embedder, MicroBatcher, Priority, SliceBudget, Space, Vectors
+from rag_embedder.adapters.torch_models import fastest_dtype, verify_weights
+from rag_embedder.app import load_models
+from rag_embedder.domain import (
+    BadModel,
+    Embedder,
+    MicroBatcher,
+    Priority,
+    SliceBudget,
+    SpaceModel,
+    Vectors,
+)
 from rag_embedder.settings import EmbedderSettings
 
 TEXTS = [
@@ -109,9 +118,9 @@ class _NoMeter:
 async def test_merged_and_cut_texts_keep_their_vectors(
     encoder: SentenceTransformerEncoder, reference: Vectors
 ) -> None:
-    space = Space("s", "minilm", 384)
-    async with MicroBatcher(encoder, budget=SliceBudget(300, 0.1), meter=_NoMeter(), workers=2) as batcher:
-        vectors = await Embedder(space, batcher).passages("s", TEXTS, Priority.BULK)
+    model, budget = SpaceModel(MINILM, encoder), partial(SliceBudget, 300, 0.1)
+    async with MicroBatcher(new_budget=budget, meter=_NoMeter(), workers=2) as batcher:
+        vectors = await Embedder([model], batcher).passages(MINILM.name, TEXTS, Priority.BULK)
     assert cosines(vectors, reference).min() >= 0.9999
 
 
@@ -156,19 +165,27 @@ def test_the_cores_are_shared_between_the_workers(
 
 
 def test_the_settings_load_the_model_of_the_wheel() -> None:
-    loaded, workers = load_encoder(EmbedderSettings(encoder_workers=1))
-    assert (loaded.dimension, workers) == (384, 1)
+    loaded: LoadedModels = load_models(EmbedderSettings(encoder_workers=1))
+    [model] = loaded.spaces
+    assert (model.space, model.encoder.dimension, loaded.workers) == (MINILM, 384, 1)
+    assert loaded.reranker is None
+
+
+def minilm_from(path: Path, **fields: Any) -> dict[str, Any]:
+    return {"models": {MINILM.name: {"path": path, **fields}}}
 
 
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
-        (EmbedderSettings(model_sha256="0" * 64), "SHA-256"),
-        (EmbedderSettings(dimension=768), "384 dimensions"),
-        (EmbedderSettings(model_path=Path("/nonexistent")), "cannot load"),
-        (EmbedderSettings(model_path=Path("/nonexistent"), model_sha256="0" * 64), "no weights"),
+        (minilm_from(bundled_minilm(), sha256="0" * 64), "SHA-256"),
+        (minilm_from(Path("/nonexistent")), "cannot load"),
+        (minilm_from(Path("/nonexistent"), sha256="0" * 64), "no weights"),
+        ({"spaces": ("bge-m3",)}, "RAG_MODELS"),
+        ({"spaces": ("bge-m3",), "models": {"bge-m3": {"path": bundled_minilm()}}}, "384 dimensions"),
+        ({"reranker": "none", "reranker_path": "/nonexistent"}, "cannot load the cross-encoder"),
     ],
 )
-def test_a_wrong_model_is_refused(settings: EmbedderSettings, problem: str) -> None:
+def test_a_wrong_model_is_refused(settings: dict[str, Any], problem: str) -> None:
     with pytest.raises(BadModel, match=problem):
-        load_encoder(settings)
+        load_models(EmbedderSettings(**settings))

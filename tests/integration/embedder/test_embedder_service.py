@@ -6,6 +6,7 @@ import threading
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import httpx
 import nats
@@ -24,17 +25,23 @@ from rag_common.contracts import (
     EmbedQuery,
     IndexChunks,
     Lane,
+    PassageScores,
     QueryVectors,
+    RerankPassages,
 )
 from rag_common.provision import provision
 from rag_common.testing import NatsServer, nats_users
 from rag_common.testing.encoder import HashEncoder
 from rag_common.topology import Topology
+from rag_embedder.adapters.models import LoadedModels
 from rag_embedder.app import create_app
+from rag_embedder.domain import SpaceModel
 from rag_embedder.settings import EmbedderSettings
 
 SPACE = "all-minilm-l6-v2"
+OTHER_SPACE = "multilingual-e5-small"
 POISON = "poison"
+RERANKER = "cross-encoder/words"
 
 
 class GatedEncoder(HashEncoder):
@@ -51,6 +58,21 @@ class GatedEncoder(HashEncoder):
         if any(self._poison in tokens for tokens in batch):
             raise RuntimeError("a poisonous text")
         return super().encode(batch)
+
+
+class PairEncoder:
+    """A cross-encoder that counts the words that question and passage share."""
+
+    dimension = 1
+
+    def tokenize(self, texts: Sequence[tuple[str, str]]) -> list[list[str]]:
+        return [[question, passage] for question, passage in texts]
+
+    def encode(self, batch: Sequence[list[str]]) -> NDArray[np.float32]:
+        if any(POISON in pair for pair in batch):
+            raise RuntimeError("a poisonous text")
+        shared = [set(question.split()) & set(passage.split()) for question, passage in batch]
+        return np.array([[len(words)] for words in shared], np.float32)
 
 
 @pytest.fixture
@@ -73,10 +95,16 @@ async def app(embedder_settings: EmbedderSettings, encoder: GatedEncoder) -> Asy
 
 @asynccontextmanager
 async def running(settings: EmbedderSettings, encoder: HashEncoder) -> AsyncIterator[Starlette]:
-    app = create_app(settings, lambda _: (encoder, 2))
+    app = create_app(settings, lambda settings: loaded(settings, encoder))
     async with app.router.lifespan_context(app):
         await eventually(lambda: ready(app))
         yield app
+
+
+def loaded(settings: EmbedderSettings, encoder: HashEncoder) -> LoadedModels:
+    """One fake model for all spaces; the reranker counts the words that question and text share."""
+    spaces = tuple(SpaceModel(settings.space(name), encoder) for name in settings.spaces)
+    return LoadedModels(spaces, workers=2, reranker=PairEncoder() if settings.reranker else None)
 
 
 async def eventually(check: Callable[[], Awaitable[object]]) -> None:
@@ -87,6 +115,10 @@ async def eventually(check: Callable[[], Awaitable[object]]) -> None:
 
 async def ready(app: Starlette) -> bool:
     return (await get(app, "/readyz")).status_code == 200
+
+
+async def holds(app: Starlette, consumer: str, jobs: int) -> bool:
+    return f'consumer="{consumer}"}} {float(jobs)}' in (await get(app, "/metrics")).text
 
 
 async def get(app: Starlette, path: str) -> httpx.Response:
@@ -135,6 +167,10 @@ class Neighbours:
         assert len(messages) == count
         return [message.data or b"" for message in messages]
 
+    async def count(self, name: str) -> int:
+        """Messages in the stream."""
+        return (await self.jetstream.stream_info(self.topology.stream(name))).state.messages
+
     async def idle(self) -> None:
         """Wait until every job is acked."""
 
@@ -143,6 +179,10 @@ class Neighbours:
             return info.state.messages == 0
 
         await eventually(empty)
+
+    async def rerank(self, body: bytes) -> PassageScores:
+        subject = self.topology.subject(RerankPassages)
+        return PassageScores.decode((await self.client.request(subject, body, timeout=20)).data)
 
     async def ask(self, body: bytes) -> QueryVectors:
         subject = self.topology.subject(EmbedQuery)
@@ -193,17 +233,22 @@ async def test_the_same_batch_again_is_published_again(neighbours: Neighbours) -
     await neighbours.idle()
 
 
-@pytest.mark.usefixtures("app")
-async def test_chunks_of_another_space_are_dead_letters(neighbours: Neighbours) -> None:
-    sent = await neighbours.send("a text", space="e5-small")
-    await neighbours.send("another text")
-    [letter] = await neighbours.dead_letters(1)
-    assert (letter.stage, letter.code) == ("embed", "space_mismatch")
-    assert "'e5-small'" in letter.reason
-    assert SPACE in letter.reason
-    assert letter.document == sent.document
-    await neighbours.indexed(1)
-    await neighbours.idle()
+async def test_chunks_of_another_space_wait_for_an_embedder_that_serves_it(
+    neighbours: Neighbours, embedder_settings: EmbedderSettings, encoder: GatedEncoder
+) -> None:
+    async with running(embedder_settings, encoder) as app:
+        sent = await neighbours.send("a text", space=OTHER_SPACE)
+        await eventually(lambda: holds(app, "embedder-bulk", 1))
+        await neighbours.send("another text")
+        [command] = await neighbours.indexed(1)
+        assert command.space == SPACE
+    assert await neighbours.count("DLQ") == 0
+    both = embedder_settings.model_copy(update={"spaces": (SPACE, OTHER_SPACE)})
+    async with running(both, encoder):
+        _, command = await neighbours.indexed(2)
+        await neighbours.idle()
+    assert (command.document, command.space) == (sent.document, OTHER_SPACE)
+    assert matrix(command) == pytest.approx(HashEncoder().vectors(["passage: a text"]))
 
 
 @pytest.mark.usefixtures("app")
@@ -253,7 +298,7 @@ async def test_questions_are_answered_with_vectors(neighbours: Neighbours) -> No
         (b"{", "not a request"),
         (b"\xff\xfe\x00", "not a request"),
         (EmbedQuery.model_construct(space=SPACE, texts=()).encode(), "not a request"),
-        (EmbedQuery(space="e5-small", texts=("a",)).encode(), "e5-small"),
+        (EmbedQuery(space=OTHER_SPACE, texts=("a",)).encode(), OTHER_SPACE),
         (EmbedQuery(space=SPACE, texts=(POISON,)).encode(), "poisonous"),
     ],
 )
@@ -274,16 +319,55 @@ async def test_a_question_that_waits_too_long_is_told_so(
     assert "waited more than" in (answer.error or "")
 
 
-async def test_the_prefixes_of_the_space_are_put_in_front(
+async def test_each_space_has_its_own_prefixes(
     neighbours: Neighbours, embedder_settings: EmbedderSettings, encoder: GatedEncoder
 ) -> None:
-    prefixes = {"query_prefix": "query: ", "passage_prefix": "passage: "}
-    async with running(embedder_settings.model_copy(update=prefixes), encoder):
-        await neighbours.send("a text")
-        [command] = await neighbours.indexed(1)
-        answer = await neighbours.ask(EmbedQuery(space=SPACE, texts=("a text",)).encode())
-    assert matrix(command) == pytest.approx(HashEncoder().vectors(["passage: a text"]))
-    assert matrix(answer) == pytest.approx(HashEncoder().vectors(["query: a text"]))
+    both = embedder_settings.model_copy(update={"spaces": (SPACE, OTHER_SPACE)})
+    async with running(both, encoder):
+        for space, passage, query in ((SPACE, "", ""), (OTHER_SPACE, "passage: ", "query: ")):
+            await neighbours.send("a text", space=space)
+            answer = await neighbours.ask(EmbedQuery(space=space, texts=("a text",)).encode())
+            assert matrix(answer) == pytest.approx(HashEncoder().vectors([query + "a text"]))
+            command = (await neighbours.indexed(1 if space == SPACE else 2))[-1]
+            assert command.space == space
+            assert matrix(command) == pytest.approx(HashEncoder().vectors([passage + "a text"]))
+
+
+@pytest.fixture
+async def reranking(embedder_settings: EmbedderSettings, encoder: GatedEncoder) -> AsyncIterator[Starlette]:
+    update = {"reranker": RERANKER, "reranker_path": Path("/unused")}
+    async with running(embedder_settings.model_copy(update=update), encoder) as app:
+        yield app
+
+
+@pytest.mark.usefixtures("reranking")
+async def test_passages_are_scored_in_their_order(neighbours: Neighbours) -> None:
+    request = RerankPassages(model=RERANKER, question="red keys", texts=("keys", "the red keys", "doors"))
+    answer = await neighbours.rerank(request.encode())
+    assert (answer.model, answer.error, answer.scores) == (RERANKER, None, (1.0, 2.0, 0.0))
+
+
+@pytest.mark.usefixtures("reranking")
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        (b"{", "not a request to rerank"),
+        (RerankPassages(model="another", question="a", texts=("b",)).encode(), "not with 'another'"),
+        (RerankPassages(model=RERANKER, question="a", texts=(POISON,)).encode(), "poisonous"),
+    ],
+)
+async def test_a_bad_request_to_rerank_gets_an_answer_too(
+    neighbours: Neighbours, body: bytes, problem: str
+) -> None:
+    answer = await neighbours.rerank(body)
+    assert problem in (answer.error or "")
+    assert answer.scores == ()
+
+
+@pytest.mark.usefixtures("app")
+async def test_without_a_reranker_nobody_answers(neighbours: Neighbours) -> None:
+    with pytest.raises(NoRespondersError):
+        await neighbours.rerank(RerankPassages(model=RERANKER, question="a", texts=("b",)).encode())
 
 
 async def test_only_the_lanes_of_the_settings_are_served(
@@ -309,10 +393,10 @@ async def test_nothing_is_taken_before_the_model_is_loaded(
 ) -> None:
     loading, may_load = threading.Event(), threading.Event()
 
-    def load(_: EmbedderSettings) -> tuple[GatedEncoder, int]:
+    def load(settings: EmbedderSettings) -> LoadedModels:
         loading.set()
         assert may_load.wait(30)
-        return encoder, 1
+        return loaded(settings, encoder)
 
     app = create_app(embedder_settings, load)
     await neighbours.send("a text")
@@ -359,15 +443,20 @@ async def test_the_permissions_of_its_nats_user_suffice(encoder: GatedEncoder) -
             nats_user="embedder",
             nats_password="embedder",
             graceful_timeout=5,
+            reranker=RERANKER,
+            reranker_path=Path("/unused"),
         )
         async with running(settings, encoder):
             neighbours = Neighbours(topology, operator)
             await neighbours.send("a text")
             await neighbours.indexed(1)
-            await neighbours.send("a text", space="e5-small", lane="interactive")
+            await neighbours.send_bytes(b"{", lane="interactive")
             await neighbours.dead_letters(1)
             await neighbours.idle()
             question = EmbedQuery(space=SPACE, texts=("a",)).encode()
-            assert (await Neighbours(topology, retriever).ask(question)).error is None
+            asking = Neighbours(topology, retriever)
+            assert (await asking.ask(question)).error is None
+            pairs = RerankPassages(model=RERANKER, question="a", texts=("a",)).encode()
+            assert (await asking.rerank(pairs)).scores == (1.0,)
         await retriever.close()
         await operator.close()

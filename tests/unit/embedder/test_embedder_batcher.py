@@ -5,6 +5,7 @@ import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from rag_common.errors import Overloaded, TransientError
 from rag_common.testing.encoder import HashEncoder
-from rag_embedder.domain import EncodingFailed, MicroBatcher, Priority, SliceBudget, Tokens, Vectors
+from rag_embedder.domain import Encoder, EncodingFailed, MicroBatcher, Priority, SliceBudget, Vectors
 
 # A batcher that forgets a caller hangs: looking for the smallest such example would take for ever.
 UNSHRUNK = settings(deadline=None, max_examples=60, phases=(Phase.explicit, Phase.generate))
@@ -40,7 +41,7 @@ class ScriptedEncoder:
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         return [[int(number)] * int(length) for number, length in (text.split("x") for text in texts)]
 
-    def encode(self, batch: Sequence[Tokens]) -> Vectors:
+    def encode(self, batch: Sequence[Sequence[int]]) -> Vectors:
         with self._lock:
             self.slices.append([(tokens[0], len(tokens)) for tokens in batch])
         self.entered.release()
@@ -67,26 +68,42 @@ class ListMeter:
         self.slices.append((priority, texts, tokens))
 
 
+class Batcher:
+    """A batcher of one encoder, which needs not be named in every call."""
+
+    def __init__(self, batcher: MicroBatcher, encoder: Encoder) -> None:
+        self._batcher = batcher
+        self._encoder = encoder
+
+    @property
+    def ready(self) -> int:
+        return self._batcher.ready
+
+    async def encode(
+        self, texts: Sequence[str], priority: Priority, encoder: Encoder | None = None
+    ) -> Vectors:
+        return await self._batcher.encode(encoder or self._encoder, texts, priority)
+
+
 @asynccontextmanager
 async def batching(
     encoder: ScriptedEncoder, *, workers: int = 1, max_waiting: int = 1000, meter: ListMeter | None = None
-) -> AsyncIterator[MicroBatcher]:
+) -> AsyncIterator[Batcher]:
     async with MicroBatcher(
-        encoder,
-        budget=SliceBudget(BUDGET, FOREVER),
+        new_budget=lambda: SliceBudget(BUDGET, FOREVER),
         meter=meter or ListMeter(),
         workers=workers,
         max_waiting=max_waiting,
         shares={Priority.BULK: 0.1},
     ) as batcher:
         try:
-            yield batcher
+            yield Batcher(batcher, encoder)
         finally:
             encoder.gate.set()
 
 
 @asynccontextmanager
-async def busy(encoder: ScriptedEncoder, batcher: MicroBatcher) -> AsyncIterator[None]:
+async def busy(encoder: ScriptedEncoder, batcher: Batcher) -> AsyncIterator[None]:
     """Inside, the one worker is held up by a bulk text numbered 0."""
     encoder.gate.clear()
     blocker = asyncio.ensure_future(batcher.encode(["0x1"], Priority.BULK))
@@ -294,7 +311,7 @@ async def test_a_text_that_cannot_be_tokenised_fails_only_its_own_request() -> N
 @pytest.mark.parametrize("wrong", [np.full((1, 2), np.nan), np.zeros((1, 3)), np.zeros((2, 2))])
 async def test_vectors_that_cannot_be_right_are_a_failure(wrong: Vectors) -> None:
     class Broken(ScriptedEncoder):
-        def encode(self, batch: Sequence[Tokens]) -> Vectors:
+        def encode(self, batch: Sequence[Sequence[int]]) -> Vectors:
             return wrong
 
     async with batching(Broken()) as batcher:
@@ -327,8 +344,52 @@ async def test_closing_refuses_what_waits_and_what_comes() -> None:
 
 async def test_the_fake_encoder_gives_each_text_its_own_vector() -> None:
     encoder = HashEncoder(16)
-    async with MicroBatcher(encoder, budget=SliceBudget(BUDGET, FOREVER), meter=ListMeter()) as batcher:
-        vectors = await batcher.encode(["a red fox", "", "A RED FOX", "quite another text"], Priority.BULK)
+    budget = partial(SliceBudget, BUDGET, FOREVER)
+    async with MicroBatcher(new_budget=budget, meter=ListMeter()) as batcher:
+        texts = ["a red fox", "", "A RED FOX", "quite another text"]
+        vectors = await batcher.encode(encoder, texts, Priority.BULK)
     assert vectors == pytest.approx(encoder.vectors(["a red fox", "", "a red fox", "quite another text"]))
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(1.0)
     assert vectors[0] @ vectors[2] > 0.99 > vectors[0] @ vectors[3]
+
+
+async def test_encoders_share_the_worker_but_no_slice_and_no_budget() -> None:
+    one, other = ScriptedEncoder(), ScriptedEncoder()
+    async with batching(one) as batcher:
+        async with busy(one, batcher):
+            texts = {one: "1x20", other: "2x20"}
+            bulk = [
+                asyncio.ensure_future(batcher.encode([texts[encoder]], Priority.BULK, encoder))
+                for encoder in (one, one, other, other, one)
+            ]
+            await until(lambda: batcher.ready == 5)
+            query = asyncio.ensure_future(batcher.encode(["3x5"], Priority.QUERY, other))
+            await until(lambda: batcher.ready == 6)
+            assert other.slices == []
+        await asyncio.gather(*bulk, query)
+    assert one.slices[1:] == [[(1, 20), (1, 20)], [(1, 20)]]
+    assert other.slices == [[(3, 5)], [(2, 20), (2, 20)]]
+
+
+@given(
+    requests=st.lists(st.tuples(st.integers(0, 2), st.sampled_from(Priority), st.lists(lengths, max_size=5)))
+)
+@UNSHRUNK
+def test_each_encoder_gets_the_texts_that_are_meant_for_it(
+    requests: list[tuple[int, Priority, list[int]]],
+) -> None:
+    encoders = [ScriptedEncoder() for _ in range(3)]
+
+    async def scenario() -> list[Vectors]:
+        async with asyncio.timeout(30), batching(encoders[0], workers=2) as batcher:
+            return await asyncio.gather(
+                *(
+                    batcher.encode([f"{which}x{n}" for n in lengths], priority, encoders[which])
+                    for which, priority, lengths in requests
+                )
+            )
+
+    for vectors, (which, _, lengths) in zip(asyncio.run(scenario()), requests, strict=True):
+        assert vectors.tolist() == [[which, n] for n in lengths]
+    for which, encoder in enumerate(encoders):
+        assert set(encoder.numbers()) <= {which}

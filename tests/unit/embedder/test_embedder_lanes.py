@@ -8,15 +8,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag_embedder.domain import Priority
+from rag_common.testing.encoder import HashEncoder
+from rag_embedder.domain import Encoder, Priority
 from rag_embedder.domain.lanes import MAX_PADDING, WINDOW_SLICES, Lane, Lanes
 from rag_embedder.domain.work import Request, Slice, Text
 
 BUDGET = 100
+ENCODER = HashEncoder()
 
 
-def texts(lengths: Sequence[int], priority: Priority = Priority.BULK) -> list[Text]:
+def budgets(_: Encoder) -> int:
+    return BUDGET
+
+
+def texts(
+    lengths: Sequence[int], priority: Priority = Priority.BULK, encoder: Encoder = ENCODER
+) -> list[Text]:
     request = Request(
+        encoder=encoder,
         priority=priority,
         texts=["…"] * len(lengths),
         arrived=0.0,
@@ -30,7 +39,7 @@ def texts(lengths: Sequence[int], priority: Priority = Priority.BULK) -> list[Te
 def drain(lane: Lane, budget: int = BUDGET) -> list[Slice]:
     slices = []
     while lane:
-        slices.append(lane.take(budget))
+        slices.append(lane.take(lambda _: budget))
     return slices
 
 
@@ -83,7 +92,7 @@ def test_a_short_text_is_not_passed_by_longer_ones_for_ever() -> None:
     for _ in range(WINDOW_SLICES + 1):
         lane.add(texts([BUDGET]))
         lane.add(texts([BUDGET]))
-        taken += lane.take(BUDGET).texts
+        taken += lane.take(budgets).texts
     assert short in taken
 
 
@@ -92,7 +101,7 @@ def test_texts_of_a_settled_request_are_dropped() -> None:
     kept, dropped = texts([30, 10]), texts([40, 20])
     lane.add(dropped)
     lane.add(kept)
-    first = lane.take(60)
+    first = lane.take(lambda _: 60)
     assert lengths(first) == [40]
     dropped[0].request.done.cancel()
     assert [text for one in drain(lane) for text in one.texts] == kept
@@ -120,8 +129,8 @@ def test_a_query_goes_before_everything_else() -> None:
     lanes = Lanes({Priority.BULK: 0.1})
     for priority in reversed(Priority):
         lanes[priority].add(texts([10], priority))
-    taken = [one.priority for one in iter(lambda: lanes.take(BUDGET), None)]
-    assert taken == [Priority.QUERY, Priority.INTERACTIVE, Priority.BULK]
+    taken = [one.priority for one in iter(lambda: lanes.take(budgets), None)]
+    assert taken == list(Priority)
 
 
 @pytest.mark.parametrize("busy", [Priority.QUERY, Priority.INTERACTIVE])
@@ -130,7 +139,7 @@ def test_bulk_keeps_a_tenth_while_a_higher_lane_is_busy(busy: Priority) -> None:
     for _ in range(400):
         lanes[busy].add(texts([BUDGET], busy))
         lanes[Priority.BULK].add(texts([BUDGET]))
-    taken = [lanes.take(BUDGET) for _ in range(300)]
+    taken = [lanes.take(budgets) for _ in range(300)]
     bulk = sum(one.cost for one in taken if one and one.priority is Priority.BULK)
     assert bulk == pytest.approx(0.1 * 300 * BUDGET, rel=0.1)
 
@@ -139,9 +148,9 @@ def test_an_idle_lane_saves_up_no_share() -> None:
     lanes = Lanes({Priority.BULK: 0.5})
     lanes[Priority.INTERACTIVE].add(texts([BUDGET] * 50, Priority.INTERACTIVE))
     for _ in range(40):
-        lanes.take(BUDGET)
+        lanes.take(budgets)
     lanes[Priority.BULK].add(texts([BUDGET] * 10))
-    following = [one.priority for one in iter(lambda: lanes.take(BUDGET), None)]
+    following = [one.priority for one in iter(lambda: lanes.take(budgets), None)]
     assert following[:4] == [Priority.INTERACTIVE, Priority.BULK] * 2
 
 
@@ -150,11 +159,11 @@ def test_a_lane_that_was_emptied_begins_anew() -> None:
     lanes[Priority.INTERACTIVE].add(texts([BUDGET] * 10, Priority.INTERACTIVE))
     gone = texts([BUDGET])
     lanes[Priority.BULK].add(gone)
-    lanes.take(BUDGET)
+    lanes.take(budgets)
     gone[0].request.done.cancel()
-    lanes.take(BUDGET)
+    lanes.take(budgets)
     lanes[Priority.BULK].add(texts([BUDGET]))
-    following = [lanes.take(BUDGET) for _ in range(3)]
+    following = [lanes.take(budgets) for _ in range(3)]
     assert [one.priority for one in following if one] == [
         Priority.INTERACTIVE,
         Priority.INTERACTIVE,
@@ -166,7 +175,7 @@ def test_without_a_share_the_highest_lane_has_all() -> None:
     lanes = Lanes({})
     lanes[Priority.BULK].add(texts([BUDGET] * 5))
     lanes[Priority.QUERY].add(texts([BUDGET] * 50, Priority.QUERY))
-    taken = [lanes.take(BUDGET) for _ in range(50)]
+    taken = [lanes.take(budgets) for _ in range(50)]
     assert all(one and one.priority is Priority.QUERY for one in taken)
 
 
@@ -174,3 +183,23 @@ def test_without_a_share_the_highest_lane_has_all() -> None:
 def test_an_impossible_share_is_refused(share: float) -> None:
     with pytest.raises(ValueError, match="share"):
         Lanes({Priority.BULK: share})
+
+
+def test_a_window_ends_where_the_texts_of_another_encoder_begin() -> None:
+    lane, other = Lane(Priority.BULK), HashEncoder()
+    for encoder in (ENCODER, other, other, ENCODER):
+        lane.add(texts([10], encoder=encoder))
+    slices = drain(lane)
+    assert [one.encoder for one in slices] == [ENCODER, other, ENCODER]
+    assert [len(one.texts) for one in slices] == [1, 2, 1]
+
+
+def test_the_share_is_of_slices_whatever_their_encoders_budget() -> None:
+    """A slow encoder's slices hold fewer tokens and take as long."""
+    lanes, slow = Lanes({Priority.BULK: 0.1}), HashEncoder()
+    for _ in range(400):
+        lanes[Priority.INTERACTIVE].add(texts([BUDGET], Priority.INTERACTIVE))
+        lanes[Priority.BULK].add(texts([BUDGET // 10], encoder=slow))
+    taken = [lanes.take(lambda encoder: BUDGET // 10 if encoder is slow else BUDGET) for _ in range(300)]
+    bulk = sum(one is not None and one.priority is Priority.BULK for one in taken)
+    assert bulk == pytest.approx(30, abs=3)

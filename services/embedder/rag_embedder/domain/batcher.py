@@ -2,12 +2,12 @@
 
 import asyncio
 import time
-from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -22,26 +22,25 @@ TOKENIZE_AT_ONCE = 256
 
 
 class MicroBatcher:
-    """Encodes texts of three priorities in worker threads, several slices at a time at most.
+    """Encodes texts of all priorities in worker threads, several slices at a time at most.
 
     All bookkeeping happens on the event loop, in callbacks; threads only tokenise and encode.
     Whatever arrives while the encoder is busy is merged into the next slices, so nobody waits for a
-    batch to fill. At most ``max_waiting`` texts of each priority wait. ``shares``: see
-    :class:`Lanes`. Use as an async context manager.
+    batch to fill. Encoders share the workers and the priorities; ``new_budget`` makes the budget of
+    each. At most ``max_waiting`` texts of each priority wait. ``shares``: see :class:`Lanes`. Use as
+    an async context manager.
     """
 
     def __init__(
         self,
-        encoder: Encoder,
         *,
-        budget: SliceBudget,
+        new_budget: Callable[[], SliceBudget],
         meter: Meter,
         workers: int = 1,
         max_waiting: int = 4096,
         shares: Mapping[Priority, float] | None = None,
     ) -> None:
-        self._encoder = encoder
-        self._budget = budget
+        self._budgets: defaultdict[Encoder, SliceBudget] = defaultdict(new_budget)
         self._meter = meter
         self._max_waiting = max_waiting
         self._lanes = Lanes(shares or {})
@@ -77,8 +76,8 @@ class MicroBatcher:
         """Texts that are tokenised and wait for a worker."""
         return sum(len(self._lanes[priority]) for priority in Priority)
 
-    async def encode(self, texts: Sequence[str], priority: Priority) -> Vectors:
-        """Vectors of shape (texts, dimension), in the order of the texts.
+    async def encode(self, encoder: Encoder, texts: Sequence[Any], priority: Priority) -> Vectors:
+        """What ``encoder`` makes of the texts: shape (texts, dimension), in their order.
 
         A caller that is cancelled costs nothing beyond the slices that are running.
 
@@ -89,17 +88,18 @@ class MicroBatcher:
         if self._closed:
             raise _stopping()
         if not texts:
-            return np.empty((0, self._encoder.dimension), np.float32)
+            return np.empty((0, encoder.dimension), np.float32)
         waiting = self._waiting[priority]
         # A request larger than the queue is let in when it is alone, or it never would be.
         if waiting and waiting + len(texts) > self._max_waiting:
             raise Overloaded(f"{waiting} texts wait for the encoder already")
         request = Request(
+            encoder=encoder,
             priority=priority,
             texts=texts,
             arrived=time.perf_counter(),
             done=asyncio.get_running_loop().create_future(),
-            rows=np.empty((len(texts), self._encoder.dimension), np.float32),
+            rows=np.empty((len(texts), encoder.dimension), np.float32),
             missing=len(texts),
         )
         self._admit(request)
@@ -121,15 +121,15 @@ class MicroBatcher:
             return
         self._tokenizer_idle = False
         loop = asyncio.get_running_loop()
-        work = loop.run_in_executor(self._tokenizer_pool, _tokenize, self._encoder, requests)
+        work = loop.run_in_executor(self._tokenizer_pool, _tokenize, requests)
         work.add_done_callback(partial(self._tokenized, requests))
 
     def _next_untokenized(self) -> list[Request]:
-        """Requests of the highest priority that has any, at least one and about as many as fit."""
+        """Requests of the highest priority that has any, for one encoder: at least one, and what fits."""
         for queue in self._untokenized.values():
             requests: list[Request] = []
             room = TOKENIZE_AT_ONCE
-            while queue and (not requests or room >= len(queue[0].texts)):
+            while queue and (not requests or _fits(queue[0], requests[0], room)):
                 request = queue.popleft()
                 if not request.settled:
                     requests.append(request)
@@ -152,12 +152,12 @@ class MicroBatcher:
     def _start_encoding(self) -> None:
         loop = asyncio.get_running_loop()
         while not self._closed and self._free_slots:
-            taken = self._lanes.take(self._budget.tokens)
+            taken = self._lanes.take(lambda encoder: self._budgets[encoder].tokens)
             if taken is None:
                 return
             self._free_slots -= 1
             self._note_start(taken)
-            work = loop.run_in_executor(self._encoder_pool, _encode, self._encoder, taken)
+            work = loop.run_in_executor(self._encoder_pool, _encode, taken)
             work.add_done_callback(partial(self._encoded, taken))
 
     def _note_start(self, taken: Slice) -> None:
@@ -172,7 +172,7 @@ class MicroBatcher:
         error = work.exception()
         if error is None:
             vectors, seconds = work.result()
-            self._budget.observe(taken.cost, seconds)
+            self._budgets[taken.encoder].observe(taken.cost, seconds)
             tokens = sum(text.length for text in taken.texts)
             self._meter.encoded(taken.priority, len(taken.texts), tokens, seconds)
             self._deliver(taken, vectors)
@@ -199,23 +199,28 @@ class MicroBatcher:
 _Tokenized = Sequence[Tokens] | Exception
 
 
-def _tokenize(encoder: Encoder, requests: Sequence[Request]) -> list[_Tokenized]:
+def _fits(request: Request, first: Request, room: int) -> bool:
+    return request.encoder is first.encoder and len(request.texts) <= room
+
+
+def _tokenize(requests: Sequence[Request]) -> list[_Tokenized]:
     """The texts of all requests in one call; if that fails, of each request by itself."""
     try:
-        tokens = iter(encoder.tokenize([text for request in requests for text in request.texts]))
+        tokens = iter(requests[0].encoder.tokenize([text for request in requests for text in request.texts]))
     except Exception as error:  # noqa: BLE001 - a tokenizer may raise anything; the callers are told
         if len(requests) == 1:
             return [error]
-        return [_tokenize(encoder, [request])[0] for request in requests]
+        return [_tokenize([request])[0] for request in requests]
     return [[next(tokens) for _ in request.texts] for request in requests]
 
 
-def _encode(encoder: Encoder, taken: Slice) -> tuple[Vectors, float]:
+def _encode(taken: Slice) -> tuple[Vectors, float]:
     """The vectors, and the seconds that they took."""
+    encoder = taken.encoder
     started = time.perf_counter()
     vectors = encoder.encode([text.tokens for text in taken.texts])
     if vectors.shape != (len(taken.texts), encoder.dimension) or not np.isfinite(vectors).all():
-        raise ValueError("the encoder gave no finite vector of the space's dimension for each text")
+        raise ValueError("the encoder gave no finite vector of its dimension for each text")
     return vectors, time.perf_counter() - started
 
 

@@ -1,43 +1,64 @@
 """The use case: texts of one space in, vectors out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from rag_common.errors import PermanentError
+from rag_common.errors import TransientError
+from rag_common.spaces import Space
 from rag_embedder.domain.batcher import MicroBatcher
-from rag_embedder.domain.encoder import Priority, Vectors
-from rag_embedder.domain.space import Space
+from rag_embedder.domain.encoder import Encoder, Priority, Vectors
+
+RETRY_SECONDS = 5.0
+"""How soon a job of a space that is not served is looked at again."""
 
 
-class SpaceMismatch(PermanentError):
-    """Vectors of another model were asked for; they could not be compared with this one's."""
+class SpaceNotServed(TransientError):
+    """Vectors of a model that this process has not loaded, but that another one may have.
 
-    code = "space_mismatch"
+    A job is held, not buried: whoever restarts this embedder with the space, or beside another one
+    ends it, finds the job still there.
+    """
+
+    code = "space_not_served"
+
+
+@dataclass(frozen=True, slots=True)
+class SpaceModel:
+    """A space, and the loaded model that makes its vectors."""
+
+    space: Space
+    encoder: Encoder
 
 
 class Embedder:
-    """Encodes for one space, and refuses all others."""
+    """Encodes for the spaces that this process serves, all through one micro-batcher."""
 
-    def __init__(self, space: Space, batcher: MicroBatcher) -> None:
-        self.space = space
+    def __init__(self, models: Sequence[SpaceModel], batcher: MicroBatcher) -> None:
+        self._models: Mapping[str, SpaceModel] = {model.space.name: model for model in models}
         self._batcher = batcher
 
     async def passages(self, space: str, texts: Sequence[str], priority: Priority) -> Vectors:
         """Vectors of chunks, in their order.
 
-        :raises SpaceMismatch: this is the embedder of another space.
+        :raises SpaceNotServed: none of this process's models is that of the space.
         :raises EncodingFailed: the model cannot encode one of the texts.
         :raises Overloaded: too many texts wait already.
         """
-        return await self._encode(space, self.space.passage_prefix, texts, priority)
+        model = self._model(space)
+        prefixed = [model.space.passage_prefix + text for text in texts]
+        return await self._batcher.encode(model.encoder, prefixed, priority)
 
     async def questions(self, space: str, texts: Sequence[str]) -> Vectors:
-        """Vectors of questions, ahead of all passages. Raises like :meth:`passages`."""
-        return await self._encode(space, self.space.query_prefix, texts, Priority.QUERY)
+        """Vectors of questions, ahead of everything else. Raises like :meth:`passages`."""
+        model = self._model(space)
+        prefixed = [model.space.query_prefix + text for text in texts]
+        return await self._batcher.encode(model.encoder, prefixed, Priority.QUERY)
 
-    async def _encode(self, space: str, prefix: str, texts: Sequence[str], priority: Priority) -> Vectors:
-        if space != self.space.name:
-            raise SpaceMismatch(
-                f"this embedder serves the space {self.space.name!r} ({self.space.model}); "
-                f"vectors for {space!r} need an embedder of that space"
+    def _model(self, space: str) -> SpaceModel:
+        if space not in self._models:
+            raise SpaceNotServed(
+                f"this embedder serves {', '.join(map(repr, sorted(self._models)))}, not the space {space!r};"
+                " add it to RAG_SPACES and restart the embedder",
+                retry_after=RETRY_SECONDS,
             )
-        return await self._batcher.encode([prefix + text for text in texts], priority)
+        return self._models[space]

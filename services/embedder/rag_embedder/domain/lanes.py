@@ -1,10 +1,13 @@
 """Which texts are encoded next, and which of them together."""
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from rag_embedder.domain.encoder import Priority
+from rag_embedder.domain.encoder import Encoder, Priority
 from rag_embedder.domain.work import Slice, Text
+
+Budgets = Callable[[Encoder], int]
+"""The token budget of an encoder's slices: encoders differ in speed."""
 
 WINDOW_SLICES = 12
 """A window sorts this many slices' worth of texts: enough for slices of nearly equal lengths."""
@@ -16,7 +19,8 @@ class Lane:
     """The texts of one priority: first come first served by windows, the longest first in each.
 
     Sorting everything that waits instead would let a stream of long texts pass a short one for ever.
-    Texts whose request is settled are dropped on the way.
+    A window holds texts of one encoder: it ends where those of another one begin. Texts whose request
+    is settled are dropped on the way.
     """
 
     def __init__(self, priority: Priority) -> None:
@@ -47,20 +51,22 @@ class Lane:
         waiting = (*(one.texts for one in self._retries), self._window, *self._arrived)
         return sum(map(len, waiting))
 
-    def take(self, budget: int) -> Slice:
+    def take(self, budgets: Budgets) -> Slice:
         """Remove the next slice; the lane must not be empty.
 
-        Its texts times the tokens of its longest text are at most ``budget``, unless it is a single
-        text.
+        Its texts times the tokens of its longest text are at most the budget of its encoder, unless it
+        is a single text.
         """
         if self._retries:
             return self._retries.popleft()
         if not self._window:
-            self._open_window(budget * WINDOW_SLICES)
+            encoder = self._arrived[0][0].request.encoder
+            self._open_window(encoder, budgets(encoder) * WINDOW_SLICES)
+        budget = budgets(self._window[-1].request.encoder)
         return Slice(self._priority, tuple(self._cut(budget)))
 
-    def _open_window(self, size: int) -> None:
-        while self._arrived and size > 0:
+    def _open_window(self, encoder: Encoder, size: int) -> None:
+        while self._arrived and self._arrived[0][0].request.encoder is encoder and size > 0:
             texts = self._arrived.popleft()
             self._window.extend(texts)
             size -= sum(text.length for text in texts)
@@ -85,8 +91,9 @@ class Lane:
 class Lanes:
     """The highest priority goes first, but a lower lane keeps its minimum share.
 
-    ``shares`` maps a lane to its share (0 to below 1) of the tokens that are encoded while it has
-    work and a higher lane has too. A share that is not used is not saved up.
+    ``shares`` maps a lane to its share (0 to below 1) of the slices that are encoded while it has
+    work and a higher lane has too; a slice that is not full counts less. A share that is not used is
+    not saved up.
     """
 
     def __init__(self, shares: Mapping[Priority, float]) -> None:
@@ -99,7 +106,7 @@ class Lanes:
     def __getitem__(self, priority: Priority) -> Lane:
         return self._lanes[priority]
 
-    def take(self, budget: int) -> Slice | None:
+    def take(self, budgets: Budgets) -> Slice | None:
         """Remove the slice that goes next; ``None`` when nothing waits."""
         waiting = [priority for priority, lane in self._lanes.items() if lane]
         for priority in Priority:
@@ -107,10 +114,11 @@ class Lanes:
                 self._credit[priority] = 0.0
         if not waiting:
             return None
-        chosen = next((p for p in reversed(waiting[1:]) if self._credit[p] >= budget), waiting[0])
-        taken = self._lanes[chosen].take(budget)
-        self._credit[chosen] = max(0.0, self._credit[chosen] - taken.cost)
+        chosen = next((p for p in reversed(waiting[1:]) if self._credit[p] >= 1), waiting[0])
+        taken = self._lanes[chosen].take(budgets)
+        slices = taken.cost / budgets(taken.encoder)
+        self._credit[chosen] = max(0.0, self._credit[chosen] - slices)
         for priority in waiting:
             if priority > chosen:
-                self._credit[priority] += taken.cost * self._gain.get(priority, 0.0)
+                self._credit[priority] += slices * self._gain.get(priority, 0.0)
         return taken

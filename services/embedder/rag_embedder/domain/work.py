@@ -3,16 +3,18 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from rag_embedder.domain.encoder import Priority, Tokens, Vectors
+from rag_embedder.domain.encoder import Encoder, Priority, Tokens, Vectors
 
 
 @dataclass(eq=False, slots=True)
 class Request:
     """The texts of one caller, who waits for ``done``; ``missing`` of the ``rows`` are not there yet."""
 
+    encoder: Encoder
     priority: Priority
-    texts: Sequence[str]
+    texts: Sequence[Any]
     arrived: float
     done: "asyncio.Future[Vectors]"
     rows: Vectors
@@ -40,10 +42,14 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Texts of one lane that go through the encoder together."""
+    """Texts of one lane and one encoder that go through it together."""
 
     priority: Priority
     texts: Sequence[Text]
+
+    @property
+    def encoder(self) -> Encoder:
+        return self.texts[0].request.encoder
 
     @property
     def cost(self) -> int:
