@@ -13,10 +13,11 @@ from ingest_files import archive, bomb_docx, handbook_docx, pdf, saved, unpacked
 
 from rag_common.errors import BadDocument, TransientError
 from rag_ingest.adapters.parser import FileParser
-from rag_ingest.adapters.splitter import WordSplitter
+from rag_ingest.adapters.splitter import PhraseSplitter
 from rag_ingest.adapters.worker_pool import WorkerPool
 from rag_ingest.adapters.worker_process import Limits
 from rag_ingest.domain.documents import ParsedDocument, Source
+from rag_ingest.domain.size import ChunkSize, Window
 from rag_ingest.domain.splitting import split_document
 
 STARVED = """
@@ -66,7 +67,7 @@ async def test_pdf_pages_have_exact_spans(reader: Reader) -> None:
     assert parsed.title == "Three pages"
     found = [(part.place.page, parsed.text[part.start : part.end]) for part in parsed.parts]
     assert found == [(no, "\n".join(lines)) for no, lines in enumerate(pages, 1)]
-    chunks = split_document(parsed, WordSplitter(max_words=100, max_characters=1500), max_characters=1500)
+    chunks = split_document(parsed, PhraseSplitter(), ChunkSize(100, 1500, Window(256, ("en",))))
     assert [(chunk.place.page, chunk.text) for chunk in chunks] == [
         (no, words) for no, words in found if words
     ]
@@ -127,6 +128,17 @@ async def test_markdown_is_verbatim(reader: Reader) -> None:
     assert parsed.title == "Отпуск"
 
 
+async def test_text_of_any_encoding_becomes_what_was_meant(reader: Reader) -> None:
+    text = "Ежегодный оплачиваемый отпуск составляет двадцать восемь календарных дней."
+    assert (await reader.read(text.encode("cp1251"), "отпуск.txt")).text == text
+    page = f"<html><meta charset=koi8-r><p>{text}</p></html>"
+    assert (await reader.read(page.encode("koi8-r"), "page.html")).text == text
+    assert (await reader.read("Тула".encode("cp866"), "a.txt", "text/plain; charset=cp866")).text == "Тула"
+    mended = await reader.read(page.encode().decode("mac_roman").encode(), "page.html")
+    assert mended.text == text
+    assert "UTF-8 was read as Mac Roman" in mended.warnings[0]
+
+
 @pytest.mark.parametrize(
     ("data", "name", "code"),
     [
@@ -141,8 +153,8 @@ async def test_markdown_is_verbatim(reader: Reader) -> None:
         (pdf([["Words."]])[:300], "cut.pdf", "damaged_file"),
         (random.Random(3).randbytes(4000), "noise.txt", "not_text"),
         (random.Random(3).randbytes(4000), "noise.pdf", "damaged_file"),
-        (b"Caf\xe9 au lait", "latin.txt", "invalid_utf8"),
-        (b"<html>Caf\xe9 au lait", "latin.html", "invalid_utf8"),
+        (b"\xef\xbb\xbfCaf\xe9 au lait", "latin.txt", "invalid_utf8"),
+        (b"\xef\xbb\xbf<html>Caf\xe9 au lait", "latin.html", "invalid_utf8"),
         (archive({"xl/workbook.xml": b"<workbook/>"}), "sheet.xlsx", "unsupported_format"),
         (b"\x89PNG\r\n\x1a\n" + bytes(100), "picture.txt", "unsupported_format"),
     ],

@@ -4,13 +4,15 @@ import asyncio
 import os
 
 from rag_common.errors import BadDocument
+from rag_ingest.adapters.decoding import parsed_text
 from rag_ingest.adapters.worker_pool import WorkerPool
 from rag_ingest.domain.documents import ParsedDocument, Source, require_text, too_much_text
+from rag_ingest.domain.encodings import declared_encoding
 from rag_ingest.domain.formats import HEAD_BYTES, MARKED, Format, declared_format, detect_format, misnamed
-from rag_ingest.domain.text import parse_text
+from rag_ingest.domain.text import is_utf8
 
 _SMALL = 64 * 1024
-"""Text up to this many bytes is decoded on the event loop in well under a millisecond."""
+"""UTF-8 up to this many bytes is decoded on the event loop in well under a millisecond."""
 
 
 class FileParser:
@@ -38,14 +40,16 @@ class FileParser:
         # UTF-8 takes at most four bytes for a character: what is larger cannot be within the limit.
         if size > 4 * self._max_characters:
             raise too_much_text(self._max_characters)
-        if size <= _SMALL:
-            return _read(source, kind)
-        return await asyncio.to_thread(_read, source, kind)
+        data = source.path.read_bytes() if size <= _SMALL else None
+        if data is not None and is_utf8(data):
+            return _read(data, source, kind)
+        return await asyncio.to_thread(_read, data, source, kind)
 
 
-def _read(source: Source, kind: Format) -> ParsedDocument:
+def _read(data: bytes | None, source: Source, kind: Format) -> ParsedDocument:
     try:
-        return parse_text(source.path.read_bytes(), kind)
+        charset = declared_encoding(source.media_type)
+        return parsed_text(source.path.read_bytes() if data is None else data, kind, charset)
     except BadDocument as error:
         declared = declared_format(source.file_name, source.media_type)
         if declared in MARKED:

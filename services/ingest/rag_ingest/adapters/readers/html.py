@@ -1,17 +1,19 @@
 """HTML, as Markdown without the markup of links and emphasis."""
 
 import re
+from collections.abc import Sequence
 from html import unescape
 from pathlib import Path
 from typing import Any
 
 from kreuzberg import extract_bytes_sync
 
+from rag_ingest.adapters.decoding import decoded
 from rag_ingest.adapters.extracted import Extracted
 from rag_ingest.adapters.readers.kreuzberg import config, named_errors, tidy, warnings_of
+from rag_ingest.domain.encodings import encoding_in_markup
 from rag_ingest.domain.formats import MEDIA_TYPES, Format
 from rag_ingest.domain.markdown import markdown_headings
-from rag_ingest.domain.text import decode_text
 
 _OPTIONS: dict[str, Any] = {
     # The words of links and emphasis without their markup; typed as bool in the stubs, a list at run time.
@@ -27,11 +29,13 @@ _IMAGE = re.compile(r"!\[([^\]\n]*)\]\([^)\n]*\)")
 
 def read(path: Path, kind: Format) -> Extracted:
     """See :mod:`rag_ingest.adapters.readers`."""
-    return read_html(decode_text(path.read_bytes()), kind)
+    data = path.read_bytes()
+    source, warnings = decoded(data, encoding_in_markup(data))
+    return read_html(source, kind, warnings)
 
 
-def read_html(source: str, kind: Format) -> Extracted:
-    """A page whose text is decoded already."""
+def read_html(source: str, kind: Format, warnings: Sequence[str] = ()) -> Extracted:
+    """A page whose text is decoded already; with the warnings of that."""
     found = _TITLE.search(source)
     body = _HEAD_ONLY.sub("", _TITLE.sub("", source))
     with named_errors(kind):
@@ -45,5 +49,5 @@ def read_html(source: str, kind: Format) -> Extracted:
         parts=[],
         headings=[(each.start, each.end, each.level, each.title) for each in markdown_headings(text)],
         title=" ".join(unescape(found.group(1)).split()) if found else None,
-        warnings=warnings_of(result),
+        warnings=[*warnings, *warnings_of(result)],
     )
