@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from rag_common.contracts import CollectionName
 from rag_common.contracts import Question as QuestionText
@@ -21,6 +21,13 @@ Located = tuple[str, Any]
 
 _OF_THE_QUESTION = ("id", "question", "language", "collection")
 _COLUMNS = (*_OF_THE_QUESTION, "document", "relevance", "start", "end", "answer")
+
+
+def _equally_relevant(documents: object) -> object:
+    """A list of documents as a mapping."""
+    if isinstance(documents, list) and all(isinstance(document, str) for document in documents):
+        return dict.fromkeys(documents, 1.0)
+    return documents
 
 
 class _Form(BaseModel):
@@ -44,7 +51,7 @@ class _SpanForm(_Form):
 class _QuestionForm(_Form):
     id: Text | None = None
     question: QuestionText
-    documents: list[Text] | dict[Text, Relevance] = []
+    documents: Annotated[dict[Text, Relevance], BeforeValidator(_equally_relevant)] = {}
     spans: list[_SpanForm] = []
     answers: list[Text] = []
     language: Text | None = None
@@ -75,13 +82,12 @@ def read_questions(path: Path) -> list[Question]:
 
 
 def _question(form: _QuestionForm, number: str) -> Question:
-    graded = form.documents if isinstance(form.documents, dict) else dict.fromkeys(form.documents, 1.0)
     spans = tuple(Span(span.document, span.start, span.end) for span in form.spans)
     return Question(
         id=form.id or number,
         text=form.question,
         # Where only spans are given, their documents are the expected ones.
-        relevant=graded or {span.document: 1.0 for span in spans},
+        relevant=form.documents or {span.document: 1.0 for span in spans},
         spans=spans,
         answers=tuple(form.answers),
         language=form.language,
