@@ -13,6 +13,7 @@ from rag_common.contracts import (
     EmbedQuery,
     IndexChunks,
     PurgeDocument,
+    RerankPassages,
     RetrievePassages,
     UpdateIndexedDocument,
 )
@@ -25,12 +26,14 @@ from rag_retriever.adapters.edge import EdgeIndex
 from rag_retriever.adapters.embedder import MAX_TEXTS, NatsEncoder
 from rag_retriever.adapters.metrics import PointsReport
 from rag_retriever.adapters.qdrant import QdrantIndex
+from rag_retriever.adapters.reranker import NatsReranker, Request
 from rag_retriever.adapters.spaces import RememberedSpaces
 from rag_retriever.adapters.sparse import Bm25Encoder
 from rag_retriever.domain.coalescing import Coalescer
 from rag_retriever.domain.index import Hit, SearchSpec, VectorIndex
 from rag_retriever.domain.indexing import IndexBatch
 from rag_retriever.domain.maintenance import Purge, RemoveOrphans, UpdateDocument
+from rag_retriever.domain.questions import QuestionEncoder
 from rag_retriever.domain.search import Search
 from rag_retriever.handlers import (
     QueryMetrics,
@@ -95,13 +98,14 @@ class _Retriever:
         sparse = Bm25Encoder()
         objects = ObjectStore(broker.jetstream, topology.bucket("documents"))
         encoder = NatsEncoder(partial(broker.ask, topology.subject(EmbedQuery)), settings.encode_timeout)
+        dense = Coalescer(encoder, max_batch=MAX_TEXTS, in_flight=settings.encode_requests)
         search = Search(
-            spaces=spaces,
+            encode=QuestionEncoder(spaces, sparse, dense),
             collections=registry.collections,
             passages=registry.passages,
-            sparse=sparse,
-            encode=Coalescer(encoder, max_batch=MAX_TEXTS, in_flight=settings.encode_requests),
             propose=_proposer(settings, index),
+            rerank=_reranker(settings, partial(broker.ask, topology.subject(RerankPassages))),
+            shortlist=settings.rerank_candidates,
         )
         index_batch = IndexBatch(index, sparse, registry.indexing, spaces, publisher)
         update = UpdateDocument(index, registry.indexing)
@@ -139,6 +143,10 @@ async def _open_index(settings: RetrieverSettings) -> VectorIndex:
         settings.qdrant_url, api_key=key, timeout=settings.qdrant_timeout, check_compatibility=False
     )
     return QdrantIndex(client, settings.namespace)
+
+
+def _reranker(settings: RetrieverSettings, request: Request) -> NatsReranker | None:
+    return NatsReranker(request, settings.reranker, settings.rerank_timeout) if settings.reranker else None
 
 
 def _proposer(settings: RetrieverSettings, index: VectorIndex) -> Coalescer[SearchSpec, list[Hit]]:

@@ -34,7 +34,7 @@ class QueryMetrics:
             "rag_queries_expired", "Queries dropped because their deadline had passed.", registry=registry
         )
         self.degraded = Counter(
-            "rag_queries_degraded", "Queries answered without the dense leg.", registry=registry
+            "rag_queries_degraded", "Queries answered without a leg or the reranker.", registry=registry
         )
         self.stages = Histogram(
             "rag_query_stage_seconds",

@@ -34,3 +34,14 @@ class RetrieverSettings(DatabaseSettings):
     encode_requests: int = Field(
         2, ge=1, le=64, description="Requests for question vectors under way at a time; others are merged."
     )
+    reranker: str = Field(
+        "",
+        description="Cross-encoder that orders the best passages, by the name that the embedder has it under;"
+        " empty: none.",
+    )
+    rerank_candidates: int = Field(
+        30, ge=1, le=128, description="Passages that the reranker orders, unless a search wants more."
+    )
+    rerank_timeout: float = Field(
+        3.0, gt=0, description="Seconds that the reranker has; after them a search goes on without it."
+    )

@@ -213,6 +213,16 @@ class FakePassage:
     metadata: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class FakeChunk:
+    text: str
+    start: int
+    end: int
+    place: Place = NOWHERE
+    heading: tuple[str, ...] = ()
+    gap: str | None = None
+
+
 class FakePassages:
     """Admits what ``admit`` says; remembers what it was asked."""
 
@@ -231,6 +241,16 @@ class FakePassages:
         self.asked.append(list(proposed))
         self.principals = principals
         return {key: FakePassage(f"text {key.no}") for key in proposed if self._admit(key)}
+
+    async def neighbours(
+        self,
+        tenant: str,
+        principals: Sequence[str],
+        collections: Sequence[str],
+        windows: Sequence[tuple[str, int, int, int, int, int]],
+    ) -> dict[tuple[str, int], dict[int, FakeChunk]]:
+        """None of a plain search."""
+        raise AssertionError("no search of this test reads wide")
 
 
 class FakeCollections:

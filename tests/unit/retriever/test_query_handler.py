@@ -24,6 +24,7 @@ from rag_common.contracts import (
     RetrievePassages,
 )
 from rag_retriever.domain.index import ChunkKey
+from rag_retriever.domain.questions import QuestionEncoder
 from rag_retriever.domain.search import Search
 from rag_retriever.handlers import QueryMetrics, query_handler
 
@@ -59,14 +60,8 @@ class Replies:
 
 
 async def answer(passage_bytes: int, reply_bytes: int = MAX_MESSAGE_BYTES) -> Message:
-    search = Search(
-        FakeSpaces(),
-        FakeCollections(),
-        LargePassages(passage_bytes),
-        FakeSparse(),
-        FakeEncoder(),
-        FakeProposer(100),
-    )
+    encode = QuestionEncoder(FakeSpaces(), FakeSparse(), FakeEncoder())
+    search = Search(encode, FakeCollections(), LargePassages(passage_bytes), FakeProposer(100))
     replies = Replies(reply_bytes)
     query = RetrievePassages(
         query_id="q",

@@ -17,7 +17,8 @@ from retriever_fakes import (
 from rag_common.contracts import RetrievePassages
 from rag_retriever.domain.index import ChunkKey, Hit, SearchSpec
 from rag_retriever.domain.ports import EncoderUnavailable
-from rag_retriever.domain.search import DeadlinePassed, EmbedderNeeded, Search
+from rag_retriever.domain.questions import EmbedderNeeded, QuestionEncoder
+from rag_retriever.domain.search import DeadlinePassed, Search
 
 DOWN = EncoderUnavailable("no embedder is running")
 
@@ -45,9 +46,8 @@ class Bench:
         self.passages = passages or FakePassages()
         self.encoder = encoder or FakeEncoder()
         self.propose = FakeProposer(size)
-        self.search = Search(
-            FakeSpaces(), FakeCollections(), self.passages, FakeSparse(), self.encoder, self.propose
-        )
+        encode = QuestionEncoder(FakeSpaces(), FakeSparse(), self.encoder)
+        self.search = Search(encode, FakeCollections(), self.passages, self.propose)
 
 
 async def test_the_best_hits_become_passages() -> None:
@@ -58,7 +58,7 @@ async def test_the_best_hits_become_passages() -> None:
     assert found.passages[1].score == 0.5
     assert (found.mode, found.degraded, found.reason) == ("hybrid", False, None)
     assert found.timings_ms.keys() == {"encode", "index", "registry"}
-    assert [len(asked) for asked in bench.passages.asked] == [3]
+    assert [len(asked) for asked in bench.passages.asked] == [10]
     assert bench.encoder.asked == [("minilm", "how to rotate keys")]
 
 
@@ -166,6 +166,7 @@ async def test_a_deadline_ends_the_work() -> None:
         await asyncio.Event().wait()
         return [Hit(ChunkKey("d", 1, 0), 1.0)]
 
-    search = Search(FakeSpaces(), FakeCollections(), FakePassages(), FakeSparse(), FakeEncoder(), never)
+    encode = QuestionEncoder(FakeSpaces(), FakeSparse(), FakeEncoder())
+    search = Search(encode, FakeCollections(), FakePassages(), never)
     with pytest.raises(DeadlinePassed):
         await search(query(deadline=time.time() + 0.05))

@@ -16,6 +16,12 @@ class EncoderUnavailable(TransientError):
     code = "embedder_unavailable"
 
 
+class RerankerUnavailable(TransientError):
+    """No cross-encoder has scored the texts in time."""
+
+    code = "reranker_unavailable"
+
+
 class Space(Protocol):
     """An embedding space, as the registry describes it."""
 
@@ -49,6 +55,14 @@ DenseEncoder = Callable[[tuple[str, str]], Awaitable[Vector]]
 """The vector of (space, question); raises :class:`EncoderUnavailable` without a usable answer in time."""
 
 
+class Reranker(Protocol):
+    async def __call__(self, question: str, texts: Sequence[str], within: float) -> Sequence[float]:
+        """How well each text answers the question: higher is better. ``within``: seconds at most.
+
+        :raises RerankerUnavailable: no usable answer in time.
+        """
+
+
 class PassageText(Protocol):
     """A chunk that the registry vouches for, with its document."""
 
@@ -72,6 +86,24 @@ class PassageText(Protocol):
     def metadata(self) -> dict[str, JsonValue]: ...
 
 
+class NeighbourText(Protocol):
+    """A chunk with what joins it to the one before."""
+
+    @property
+    def text(self) -> str: ...
+    @property
+    def start(self) -> int: ...
+    @property
+    def end(self) -> int: ...
+    @property
+    def place(self) -> Place: ...
+    @property
+    def heading(self) -> tuple[str, ...]: ...
+    @property
+    def gap(self) -> str | None:
+        """The text between the chunk before and this one; ``None``: not known."""
+
+
 class Passages(Protocol):
     async def admitted(
         self,
@@ -81,6 +113,19 @@ class Passages(Protocol):
         proposed: Sequence[ChunkKey],
     ) -> Mapping[tuple[str, int, int], PassageText]:
         """Of the proposed chunks those that the caller may read now. ``collections``: names."""
+
+    async def neighbours(
+        self,
+        tenant: str,
+        principals: Sequence[str],
+        collections: Sequence[str],
+        windows: Sequence[tuple[str, int, int, int, int, int]],
+    ) -> Mapping[tuple[str, int], Mapping[int, NeighbourText]]:
+        """Document and generation → number → chunk, of the windows that the caller may read now.
+
+        A window: document, generation, first and last number, offsets between which chunks lie entirely.
+        Windows of one generation do not overlap.
+        """
 
 
 class Collections(Protocol):

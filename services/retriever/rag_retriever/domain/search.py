@@ -1,29 +1,27 @@
-"""Answering one query: encode, ask the index, let the registry decide, refill."""
+"""Answering one query: encode, ask the index, let the registry decide, choose, read wide."""
 
 import asyncio
 import time
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 
-from rag_common.contracts import Passage, PassagesFound, RetrievePassages, SearchMode
+from rag_common.contracts import Passage, PassagesFound, RetrievePassages
 from rag_common.errors import PermanentError
-from rag_retriever.domain.index import ChunkKey, Hit, Scope, SearchSpec, SparseVector, Vector, scope_filter
-from rag_retriever.domain.legs import choose_legs
-from rag_retriever.domain.ports import (
-    Collections,
-    DenseEncoder,
-    EncoderUnavailable,
-    Passages,
-    PassageText,
-    Space,
-    Spaces,
-    SparseEncoder,
-)
+from rag_retriever.domain.answering import passage, wide_passage
+from rag_retriever.domain.candidates import Candidate, Candidates, Propose
+from rag_retriever.domain.diversity import diversified, similarities
+from rag_retriever.domain.duplicates import collapse
+from rag_retriever.domain.expansion import WidePassages, windows
+from rag_retriever.domain.index import Scope, SearchSpec, scope_filter
+from rag_retriever.domain.ports import Collections, Passages, Reranker
+from rag_retriever.domain.questions import EncodedQuestion, QuestionEncoder
+from rag_retriever.domain.reranking import NoReranker, Reranking
+from rag_retriever.domain.timings import Timings
 
-ROUNDS = 3
-"""How often the index is asked, each time for twice as much, while the registry drops hits."""
+LEAST_CHECKED = 10
+"""Chunks that the registry is asked for at least, so that a search for the one best passage learns, too,
+which other documents hold it."""
 
 
 class DeadlinePassed(PermanentError):
@@ -32,38 +30,17 @@ class DeadlinePassed(PermanentError):
     code = "deadline_passed"
 
 
-class EmbedderNeeded(PermanentError):
-    """A dense search while no embedder answers."""
-
-    code = "embedder_unavailable"
-
-
-@dataclass(frozen=True, slots=True)
-class EncodedQuestion:
-    """A question in one space, for the legs that take part. ``reason``: why it is degraded."""
-
-    space: str
-    dense: Vector | None
-    sparse: SparseVector | None
-    reason: str | None = None
-
-    @property
-    def mode(self) -> SearchMode:
-        if self.dense is None:
-            return "sparse"
-        return "dense" if self.sparse is None else "hybrid"
-
-
 @dataclass(frozen=True, slots=True)
 class Search:
-    """Finds passages. ``propose`` asks the index; like ``encode`` it merges what arrives together."""
+    """Finds passages. ``propose`` asks the index; ``rerank`` is ``None`` where no reranker is set up."""
 
-    spaces: Spaces
+    encode: QuestionEncoder
     collections: Collections
     passages: Passages
-    sparse: SparseEncoder
-    encode: DenseEncoder
-    propose: Callable[[SearchSpec], Awaitable[list[Hit]]]
+    propose: Propose
+    rerank: Reranker | None = None
+    shortlist: int = 30
+    """Candidates that are reranked, unless more passages are wanted."""
 
     async def __call__(self, query: RetrievePassages) -> PassagesFound:
         """Best passages first, at most ``query.limit``.
@@ -71,7 +48,15 @@ class Search:
         :raises DeadlinePassed: before the work began, or in the middle of it.
         :raises EmbedderNeeded: ``mode`` is ``dense`` and no embedder answers; ``hybrid`` falls back on
             the sparse leg and says so.
+        :raises NoReranker: ``rerank`` is asked for where none is set up; one that fails is done without,
+            and the answer says so.
+        :raises PermanentError: the registry has no space of the name that the query gives.
         """
+        if query.rerank and self.rerank is None:
+            raise NoReranker(
+                "reranking is not set up: set RAG_RERANKER to the name of a cross-encoder, for the embedder"
+                " and the retriever, or ask without it"
+            )
         left = query.deadline - time.time()
         if left <= 0:
             raise DeadlinePassed(f"the deadline passed {-left:.1f} s ago")
@@ -84,41 +69,30 @@ class Search:
             raise
 
     async def _answer(self, query: RetrievePassages) -> PassagesFound:
-        spent: defaultdict[str, float] = defaultdict(float)
-        with _measured(spent, "encode"):
-            question, scope = await asyncio.gather(self._encode(query), self._scope(query))
-        passages = await self._collect(query, question, scope, spent) if scope is not None else []
+        timings = Timings()
+        with timings.stage("encode"):
+            question, scope = await asyncio.gather(self.encode(query), self._scope(query))
+        reranking = Reranking(
+            None if query.rerank is False else self.rerank,
+            query.question,
+            query.deadline,
+            max(query.limit, self.shortlist),
+            timings,
+        )
+        passages: Sequence[Passage] = ()
+        if scope is not None:
+            passages = await self._find(query, question, scope, reranking, timings)
+        reasons = [reason for reason in (question.reason, reranking.failure) if reason is not None]
         return PassagesFound(
             query_id=query.query_id,
             passages=tuple(passages),
             mode=question.mode,
-            degraded=question.reason is not None,
-            reason=question.reason,
-            timings_ms={stage: round(seconds * 1000, 3) for stage, seconds in spent.items()},
+            space=question.space.name,
+            reranked=reranking.done,
+            degraded=bool(reasons),
+            reason="; ".join(reasons) or None,
+            timings_ms=timings.milliseconds(),
         )
-
-    async def _encode(self, query: RetrievePassages) -> EncodedQuestion:
-        space = await self.spaces.active()
-        terms = self.sparse.encode_query(query.question, space.languages)
-        legs = choose_legs(query.mode, query.question, space.languages, has_terms=len(terms) > 0)
-        if "dense" not in legs:
-            return EncodedQuestion(space.name, None, terms)
-        try:
-            vector = await self._encode_densely(space, query.question)
-        except EncoderUnavailable as error:
-            if query.mode == "dense":
-                raise EmbedderNeeded(f"a dense search needs the embedder: {error.message}") from error
-            return EncodedQuestion(space.name, None, terms, f"only lexical search: {error.message}")
-        return EncodedQuestion(space.name, vector, terms if "sparse" in legs else None)
-
-    async def _encode_densely(self, space: Space, question: str) -> Vector:
-        vector = await self.encode((space.name, question))
-        if len(vector) != space.dimension:
-            raise EncoderUnavailable(
-                f"the embedder made a vector of dimension {len(vector)} for the space {space.name!r},"
-                f" which has {space.dimension}"
-            )
-        return vector
 
     async def _scope(self, query: RetrievePassages) -> Scope | None:
         """``None``: none of the named collections exists, so there is nothing to find."""
@@ -129,66 +103,77 @@ class Search:
                 return None
         return scope_filter(query.tenant, query.principals, ids.values(), query.filter)
 
-    async def _collect(
-        self, query: RetrievePassages, question: EncodedQuestion, scope: Scope, spent: defaultdict[str, float]
-    ) -> list[Passage]:
-        depth = 2 * query.limit + 10
-        spec = SearchSpec(question.space, scope, depth, question.dense, question.sparse)
-        admitted: dict[tuple[str, int, int], PassageText] = {}
-        checked: set[ChunkKey] = set()
-        found: list[Hit] = []
-        for _ in range(ROUNDS):
-            with _measured(spent, "index"):
-                hits = await self.propose(spec)
-            with _measured(spent, "registry"):
-                await self._check(query, scope, hits, checked, admitted)
-            found = [hit for hit in hits if hit.key in admitted]
-            if len(found) >= query.limit or len(hits) < spec.limit:
-                break
-            spec = replace(spec, limit=2 * spec.limit)
-        return [_passage(hit, admitted[hit.key]) for hit in found[: query.limit]]
-
-    async def _check(
+    async def _find(
         self,
         query: RetrievePassages,
+        question: EncodedQuestion,
         scope: Scope,
-        hits: Sequence[Hit],
-        checked: set[ChunkKey],
-        admitted: dict[tuple[str, int, int], PassageText],
-    ) -> None:
-        """Ask the registry about the best hits, until enough of them are admitted or none is left."""
-        pending = [hit.key for hit in hits if hit.key not in checked]
-        while pending and sum(hit.key in admitted for hit in hits) < query.limit:
-            asked, pending = pending[: query.limit], pending[query.limit :]
-            checked.update(asked)
-            admitted.update(
-                await self.passages.admitted(query.tenant, scope.principals, query.collections, asked)
-            )
+        reranking: Reranking,
+        timings: Timings,
+    ) -> list[Passage]:
+        candidates = self._candidates(query, question, scope, reranking, timings)
+        passages: list[Passage] = []
+        more = True
+        while more and len(passages) < query.limit:
+            more = await candidates.grow()
+            distinct = collapse(candidates.found())
+            if more and len(distinct) < query.limit:
+                continue
+            line = self._diversified(query, question, await reranking.ordered(distinct))
+            passages = await self._read(query, scope, line, timings)
+        return passages
 
+    def _candidates(
+        self,
+        query: RetrievePassages,
+        question: EncodedQuestion,
+        scope: Scope,
+        reranking: Reranking,
+        timings: Timings,
+    ) -> Candidates:
+        """A plain search has as many texts fetched as it needs; one that chooses, all that are proposed."""
+        depth = max(2 * query.limit + 10, reranking.shortlist)
+        step = max(query.limit, LEAST_CHECKED)
+        chooses = query.expand > 0 or query.diversity > 0 or reranking.shortlist > 0
+        return Candidates(
+            SearchSpec(question.space.name, scope, depth, question.dense, question.sparse),
+            self.propose,
+            partial(self.passages.admitted, query.tenant, scope.principals, query.collections),
+            timings,
+            first=depth if chooses else step,
+            step=step,
+        )
 
-@contextmanager
-def _measured(spent: defaultdict[str, float], stage: str) -> Iterator[None]:
-    started = time.perf_counter()
-    try:
-        yield
-    finally:
-        spent[stage] += time.perf_counter() - started
+    def _diversified(
+        self, query: RetrievePassages, question: EncodedQuestion, line: list[Candidate]
+    ) -> list[Candidate]:
+        if query.diversity == 0 or len(line) < 2:
+            return line
+        texts = [candidate.row.text for candidate in line]
+        weights = self.encode.sparse.encode_documents(texts, question.space.languages)
+        scores = [candidate.hit.score for candidate in line]
+        return [line[place] for place in diversified(scores, similarities(weights), query.diversity)]
 
-
-def _passage(hit: Hit, row: PassageText) -> Passage:
-    return Passage(
-        document_id=hit.key.document_id,
-        generation=hit.key.generation,
-        collection=row.collection,
-        title=row.title,
-        source_uri=row.source_uri,
-        chunk_no=hit.key.no,
-        **row.place.model_dump(),
-        start=row.start,
-        end=row.end,
-        heading=row.heading,
-        text=row.text,
-        score=hit.score,
-        ranks=hit.ranks,
-        metadata=row.metadata,
-    )
+    async def _read(
+        self, query: RetrievePassages, scope: Scope, line: Sequence[Candidate], timings: Timings
+    ) -> list[Passage]:
+        """The first passages of the line. What the registry does not admit any more, while its neighbours
+        are fetched, is left out."""
+        if query.expand == 0:
+            return [passage(candidate) for candidate in line[: query.limit]]
+        wide = WidePassages(query.expand)
+        for begin in range(0, len(line), query.limit):
+            batch = [
+                candidate for candidate in line[begin : begin + query.limit] if not wide.absorb(candidate)
+            ]
+            with timings.stage("registry"):
+                chunks = await self.passages.neighbours(
+                    query.tenant, scope.principals, query.collections, windows(batch, query.expand)
+                )
+            for candidate in batch:
+                own = chunks.get((candidate.key.document_id, candidate.key.generation), {})
+                if candidate.key.no in own and not wide.absorb(candidate):
+                    wide.add(candidate, own)
+                    if len(wide.passages) == query.limit:
+                        return [wide_passage(found) for found in wide.passages]
+        return [wide_passage(found) for found in wide.passages]

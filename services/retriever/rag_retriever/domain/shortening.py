@@ -24,8 +24,17 @@ def shortened(found: PassagesFound, limit: int = MAX_MESSAGE_BYTES) -> PassagesF
             break
         kept += 1
     if kept == 0:
-        raise PassageTooLarge(f"the best passage does not fit into {limit} bytes")
+        return _best_alone(found, limit)
     return _with(found, kept).model_copy(update={"passages": found.passages[:kept]})
+
+
+def _best_alone(found: PassagesFound, limit: int) -> PassagesFound:
+    """Of a text in very many documents, those others are left out."""
+    best = found.passages[0].model_copy(update={"also_in": ()})
+    answer = _with(found, 1).model_copy(update={"passages": (best,)})
+    if len(answer.encode()) > limit:
+        raise PassageTooLarge(f"the best passage does not fit into {limit} bytes")
+    return answer
 
 
 def _with(found: PassagesFound, kept: int) -> PassagesFound:
