@@ -51,7 +51,7 @@ def test_detection(head: bytes, file_name: str | None, media_type: str | None, e
         (b"\x89PNG\r\n\x1a\n\x00", "scan.pdf", "unsupported_format", "PNG"),
         (b"GIF89a\x00\x00\x01\x02\x03", "notes.txt", "unsupported_format", "GIF"),
         (b"\x7fELF\x02\x01", None, "unsupported_format", "program"),
-        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "old.doc", "unsupported_format", "old binary kind"),
+        (b"\x78\x9f\x3e\x22\x01", "winmail.dat", "unsupported_format", "winmail.dat"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "secret.docx", "password_protected", "password"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "secret.XLSX", "password_protected", "password"),
         (bytes(range(256)), "report.pdf", "damaged_file", "damaged"),
@@ -137,3 +137,19 @@ def test_too_much_text_is_refused_with_the_limit() -> None:
     with pytest.raises(BadDocument, match="1,000 characters") as caught:
         require_text(ParsedDocument("x" * 1001, "text/plain"), limit=1000)
     assert caught.value.code == "too_much_text"
+
+
+@pytest.mark.parametrize(
+    ("head", "file_name", "kind"),
+    [
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "old.doc", "msg"),
+        (b"Received: by x\r\n\tfor y\r\nFrom: a@b\r\n\r\nReceived", None, "eml"),
+        (b"From: a@b\nMIME-Version: 1.0\nX-Cut: in the mid", "mail.txt", "eml"),
+        (b"From: a@b\nTo: all\nSubject: lunch\n\nWe meet at 12.", None, "text"),
+        (b"From: a@b\nReceived by mistake\nMIME-Version: 1.0\n\nx", None, "text"),
+        (b"From: a@b\nMIME-Version: 1.0\n\nx", "how-mails-look.md", "markdown"),
+        (b"anything", "mail.eml", "eml"),
+    ],
+)
+def test_mails_are_known_by_their_headers(head: bytes, file_name: str | None, kind: str) -> None:
+    assert detect_format(head, file_name=file_name, media_type=None) == kind

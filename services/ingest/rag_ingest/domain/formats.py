@@ -50,7 +50,7 @@ MEDIA_TYPES: dict[Format, str] = {
     "image": "image/png",
 }
 SUPPORTED = (
-    "plain text, Markdown, HTML, XML, JSON, CSV, PDF, RTF, EPUB,"
+    "plain text, Markdown, HTML, XML, JSON, CSV, PDF, RTF, EPUB, mails (EML, MSG), ZIP archives,"
     " the files of Office (DOCX, PPTX, XLSX) and those of LibreOffice (ODT, ODP, ODS)"
 )
 MARKED: frozenset[Format] = frozenset(
@@ -84,6 +84,9 @@ _EXTENSIONS: dict[str, Format] = {
     ".ndjson": "json",
     ".geojson": "json",
     ".xml": "xml",
+    ".eml": "eml",
+    ".msg": "msg",
+    ".zip": "zip",
 }
 _DECLARED: dict[str, Format] = {media_type: name for name, media_type in MEDIA_TYPES.items()}
 _DECLARED |= {
@@ -119,7 +122,10 @@ _FOREIGN: tuple[tuple[bytes, str], ...] = (
     (b"MZ\x90", "a program"),
     (b"SQLite format 3\x00", "an SQLite database"),
     (b"%!PS", "a PostScript file"),
+    (b"\x78\x9f\x3e\x22", "a winmail.dat of Outlook, which its sender can avoid by mails in HTML"),
 )
+_HEADER = re.compile(rb"(?:([!-9;-~]+):|[ \t]|From )")
+_TRAVELLED = {b"message-id", b"received", b"mime-version"}
 _XML = re.compile(rb"(?:\xef\xbb\xbf)?\s*<\?xml\s")
 _HTML = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]{0,200}\?>\s*)?<(?:!doctype\s+html|html)[\s>]", re.I)
 
@@ -140,7 +146,7 @@ def misnamed(declared: Format) -> BadDocument:
 def detect_format(head: bytes, *, file_name: str | None, media_type: str | None) -> Format:
     """The format of a file that begins with ``head``.
 
-    A ZIP archive of any kind is ``zip``: what is inside is seen when it is opened.
+    A ZIP archive of any kind is ``zip``, an OLE file ``msg``: what is inside is seen when it is opened.
 
     :raises BadDocument: ``unsupported_format``, ``password_protected`` or ``damaged_file``.
     """
@@ -152,7 +158,12 @@ def detect_format(head: bytes, *, file_name: str | None, media_type: str | None)
     if head.startswith(b"{\\rtf"):
         return "rtf"
     if head.startswith(_OLE):
-        raise _office_container(file_name)
+        if PurePosixPath(file_name or "").suffix.lower() in _PROTECTABLE:
+            raise BadDocument(
+                "The document is protected by a password. Remove the password and send it again.",
+                code="password_protected",
+            )
+        return "msg"
     for magic, found in _FOREIGN:
         if head.startswith(magic) and not (magic.isalnum() and looks_like_text(head)):
             raise unsupported(found)
@@ -164,6 +175,8 @@ def detect_format(head: bytes, *, file_name: str | None, media_type: str | None)
         if looks_like_text(head):
             return "text"
         raise misnamed(declared)
+    if declared in (None, "text") and _is_mail(head):
+        return "eml"
     return declared or "text"
 
 
@@ -175,6 +188,15 @@ def declared_format(file_name: str | None, media_type: str | None) -> Format | N
     return _DECLARED.get((media_type or "").partition(";")[0].strip().lower())
 
 
+def _is_mail(head: bytes) -> bool:
+    """Headers of a mail that has travelled; a memo may well begin with From and To."""
+    block, end, _ = head.replace(b"\r\n", b"\n").partition(b"\n\n")
+    # without an end the last line may be cut
+    lines = [_HEADER.match(line) for line in block.split(b"\n")[: None if end else -1]]
+    names = {(line.group(1) or b"").lower() for line in lines if line}
+    return None not in lines and b"from" in names and not names.isdisjoint(_TRAVELLED)
+
+
 _CONTROLS = bytes(sorted((set(range(32)) - {*b"\t\n\v\f\r\b\x1b"}) | {127}))
 CONTROL_SHARE = 0.02
 """Text holds next to no control characters; random bytes hold about 10%."""
@@ -184,12 +206,3 @@ def looks_like_text(data: bytes) -> bool:
     """No NUL byte, and at most ``CONTROL_SHARE`` of the bytes are control characters."""
     controls = len(data) - len(data.translate(None, _CONTROLS))
     return b"\x00" not in data and controls <= len(data) * CONTROL_SHARE
-
-
-def _office_container(file_name: str | None) -> BadDocument:
-    if PurePosixPath(file_name or "").suffix.lower() in _PROTECTABLE:
-        return BadDocument(
-            "The document is protected by a password. Remove the password and send it again.",
-            code="password_protected",
-        )
-    return unsupported("a Microsoft Office file of the old binary kind (.doc, .xls, .ppt)")

@@ -23,11 +23,16 @@ _READERS: dict[Format, str] = {
     "odt": "opendocument",
     "odp": "opendocument",
     "ods": "opendocument",
+    "rtf": "rtf",
+    "epub": "epub",
+    "csv": "csv",
+    "json": "json",
+    "xml": "xml",
 }
 """Format → module of this package. A module is imported for its first file: some take long."""
 
 
-_CONTAINERS: dict[Format, str] = {"zip": "zip"}
+_CONTAINERS: dict[Format, str] = {"zip": "zip", "eml": "eml"}
 
 
 def extract(path: str, kind: str, room: Room | None = None) -> Extracted:
