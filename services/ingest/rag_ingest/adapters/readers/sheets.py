@@ -46,7 +46,8 @@ class SheetsBuilder:
         """The end of the sheet. Its name, and the words of its header, become headings over its rows."""
         if not self._lines:
             return
-        self.built.add_mark(self._name or "", 1)
+        if self._name:
+            self.built.add_mark(self._name, 1)
         place: dict[str, int | str] = {"sheet": self._name} if self._name else {}
         self.built.add_part("\n".join(self._lines), place, self._numbers)
         top = [list(filter(None, line.split("\t"))) for line in self._lines[:_LOOKED_AT]]
