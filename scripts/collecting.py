@@ -8,6 +8,8 @@ from itertools import islice, product
 from pathlib import Path
 from typing import NamedTuple
 
+from rag_common.i18n import MARKED
+
 _ROOTS = frozenset({"RagError", "CommandError", "Problem", "MissingProgramError"})
 """Whatever derives from these is raised with a message for people."""
 _TEXTS: dict[str, tuple[int | str, ...]] = {
@@ -24,28 +26,37 @@ _TEXTS: dict[str, tuple[int | str, ...]] = {
 _KEYWORDS = frozenset({"cure", "reason"})
 """Arguments that people read whatever is called, save a logger."""
 _LOGGERS = frozenset({"_log", "log", "logger"})
-_TABLES = frozenset({"_FOREIGN"})
+_TABLES = frozenset({("rag_ingest/domain/formats.py", "_FOREIGN")})
 """Module constants that hold phrases for messages."""
 _WARNINGS = "warnings"
 _MOST_FORMS = 8
 
 
+class Key(NamedTuple):
+    """What gettext looks a message up by."""
+
+    msgid: str
+    context: str | None = None
+    """:data:`MARKED` for what is marked in the code: it is not looked for in texts."""
+
+
 @dataclass
 class Messages:
-    """msgid → the files that it stands in; ``plurals``: singular → plural."""
+    """Where each message stands; ``plurals``: the plural form in English."""
 
-    places: dict[str, set[str]] = field(default_factory=dict)
-    plurals: dict[str, str] = field(default_factory=dict)
+    places: dict[Key, set[str]] = field(default_factory=dict)
+    plurals: dict[Key, str] = field(default_factory=dict)
 
-    def add(self, msgid: str, place: str) -> None:
+    def add(self, msgid: str, place: str, context: str | None = None) -> Key:
         """What has no word of its own is no message."""
+        key = Key(msgid, context)
         if re.search(r"[A-Za-z]{2}", re.sub(r"\{\w*\}", "", msgid)):
-            self.places.setdefault(msgid, set()).add(place)
+            self.places.setdefault(key, set()).add(place)
+        return key
 
 
-def collect(sources: Sequence[Path], root: Path) -> Messages:
-    """The messages of all modules below ``sources``; the places are relative to ``root``."""
-    files = sorted(file for source in sources for file in source.rglob("*.py"))
+def collect(files: Sequence[Path], root: Path) -> Messages:
+    """The messages of these modules; the places are relative to ``root``."""
     trees = {file.relative_to(root).as_posix(): ast.parse(file.read_text("utf-8")) for file in files}
     errors = _error_classes(trees.values())
     messages = Messages()
@@ -97,14 +108,15 @@ class _Collector(ast.NodeVisitor):
 
     def visit_Assign(self, node: ast.Assign) -> None:
         name = _last_name(node.targets[0])
-        if name in _TABLES:
-            self._add_strings(node.value)
         if name == _WARNINGS:
             self._add_items(node.value)
         self.generic_visit(node)
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
-        if node.value is not None and _last_name(node.target) in _TABLES:
+        name = _last_name(node.target)
+        if node.value is not None and any(
+            self._place.endswith(file) and name == each for file, each in _TABLES
+        ):
             self._add_strings(node.value)
         self.generic_visit(node)
 
@@ -161,10 +173,10 @@ class _Collector(ast.NodeVisitor):
         texts = [each.value for each in node.args if isinstance(each, ast.Constant)]
         match [text for text in texts if isinstance(text, str)]:
             case [msgid]:
-                self._messages.add(msgid, self._place)
+                self._messages.add(msgid, self._place, MARKED)
             case [singular, plural]:
-                self._messages.add(singular, self._place)
-                self._messages.plurals[singular] = plural
+                key = self._messages.add(singular, self._place, MARKED)
+                self._messages.plurals[key] = plural
             case _:
                 raise SystemExit(f"{self._place}:{node.lineno}: gettext needs literal strings")
 

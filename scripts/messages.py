@@ -24,7 +24,7 @@ from ragp.main import app
 from scripts.collecting import Messages, collect
 
 ROOT = Path(__file__).parent.parent
-SOURCES = (ROOT / "libs", ROOT / "services", ROOT / "cli")
+SOURCES = ("libs", "services", "cli")
 LANGUAGE = "ru"
 PO = LOCALES / LANGUAGE / "LC_MESSAGES" / f"{DOMAIN}.po"
 MO = PO.with_suffix(".mo")
@@ -52,7 +52,7 @@ url_type url_parsing url_scheme bytes_type
 """
 """Errors that a value from a client, an option or the environment can have."""
 _TYPER = (
-    *("Usage:", "[OPTIONS]", "COMMAND [ARGS]...", "Show this message and exit.", "Error: {message}"),
+    *("[OPTIONS]", "COMMAND [ARGS]...", "Show this message and exit.", "Error: {message}"),
     *("Try '{command} --help' for help.", "Invalid value: {message}", "Invalid value for {hint}: {message}"),
     *("Missing argument {hint}.", "Missing option {hint}.", "Missing parameter: {name}"),
     *("No such option: {option}", "No such option: {option} (Possible options: {options})"),
@@ -76,7 +76,8 @@ def main() -> None:
 
 def collected() -> Messages:
     """Everything that a user may read."""
-    messages = collect(SOURCES, ROOT)
+    files = sorted(file for source in SOURCES for file in (ROOT / source).rglob("*.py"))
+    messages = collect(files, ROOT)
     for described_object in described(typer.main.get_command(app)):
         messages.add(escaped(described_text(described_object)), "cli/ragp")
     for status in _STATUSES:
@@ -88,14 +89,17 @@ def collected() -> Messages:
             messages.add(error["message_template_python"], "pydantic")
     for text in _TYPER:
         messages.add(text, "typer")
-    own = collect([Path(typer.__file__).parent / "core.py"], Path(typer.__file__).parent)
-    for msgid in own.places:
-        messages.add(msgid, "typer")
+    package = Path(typer.__file__).parent
+    for key in collect([package / "core.py"], package).places:
+        messages.add(key.msgid, "typer")
     return messages
 
 
 def updated(known: Catalog, messages: Messages) -> Catalog:
-    """The messages with the translations that are known."""
+    """The messages with the translations that are known; the places in them may have new names."""
+    shapes = {
+        _shape(str(message.id)): message for message in known if message.id and not message.pluralizable
+    }
     catalogue = Catalog(
         locale=LANGUAGE,
         project="rag-platform",
@@ -105,16 +109,34 @@ def updated(known: Catalog, messages: Messages) -> Catalog:
         creation_date=_CREATED,
         revision_date=_CREATED,
     )
-    for msgid, places in sorted(messages.places.items(), key=lambda item: (min(item[1]), item[0])):
-        plural = messages.plurals.get(msgid)
-        before = known.get(msgid)
+    for key, places in sorted(messages.places.items(), key=lambda item: (min(item[1]), item[0].msgid)):
+        msgid, context = key
+        plural = messages.plurals.get(key)
+        before = known.get(msgid, context) or _renamed(shapes.get(_shape(msgid)), msgid)
         catalogue.add(
             (msgid, plural) if plural else msgid,
             before.string if before is not None and before.pluralizable == bool(plural) else None,
             locations=[(place, 0) for place in sorted(places)],
             flags=["python-brace-format"] if Template.of(msgid).fields else [],
+            context=context,
         )
     return catalogue
+
+
+def _shape(msgid: str) -> tuple[str, ...]:
+    return Template.of(msgid).literals
+
+
+def _renamed(message: Message | None, msgid: str) -> Message | None:
+    if message is None:
+        return None
+    old, new = Template.of(str(message.id)).fields, Template.of(msgid).fields
+    target = Template.of(str(message.string))
+    names = dict(zip(old, new, strict=True))
+    translation = Template(tuple(map(escaped, target.literals)), target.fields).filled(
+        {name: "{" + names.get(name, name) + "}" for name in target.fields}
+    )
+    return Message(msgid, translation, flags=message.flags)
 
 
 def is_translated(message: Message) -> bool:

@@ -20,6 +20,8 @@ LOCALES = Path(__file__).with_name("locale")
 ENGLISH = "en"
 LANGUAGES = (ENGLISH, "ru")
 """The first one where the user has named none of them."""
+MARKED = "marked"
+"""Context (gettext's msgctxt) of what code looks up by its msgid: it is not looked for in texts."""
 
 MAX_TEXT = 4000
 """Characters; a longer text (a log, say) is no message, and is not looked up."""
@@ -42,15 +44,15 @@ def translate(message: str, language: str) -> str:
 
 
 def template(msgid: str, language: str) -> str:
-    """The translation of a msgid as it is written in the code, for ``str.format``."""
-    return msgid if language == ENGLISH else _translations(language).gettext(msgid)
+    """The translation of a msgid that is marked in the code, for ``str.format``."""
+    return msgid if language == ENGLISH else _translations(language).pgettext(MARKED, msgid)
 
 
 def ngettext(singular: str, plural: str, count: int, language: str) -> str:
     """The template of the form that goes with ``count``, for ``str.format``."""
     if language == ENGLISH:
         return singular if count == 1 else plural
-    return _translations(language).ngettext(singular, plural, count)
+    return _translations(language).npgettext(MARKED, singular, plural, count)
 
 
 def accepted_language(header: str | None) -> str:
@@ -210,7 +212,7 @@ def _path(language: str) -> Path:
 
 
 def msgids(catalogue: bytes) -> Iterator[str]:
-    """The messages without plural forms in a little-endian ``.mo`` file.
+    """The messages without context and plural forms in a little-endian ``.mo`` file.
 
     gettext only answers for a known msgid. The format: GNU gettext manual, 10.3.
     """
