@@ -52,8 +52,8 @@ def _warnings(report: Report) -> Iterator[str]:
         rest = len(report.missing) - _PROBLEMS
         more = f" and {rest} more" if rest > 0 else ""
         yield (
-            f"[yellow]{len(report.missing)} expected documents are not searchable, or misspelt:"
-            f" {escape(names)}{more}[/]"
+            f"[yellow]expected documents that are not searchable, or misspelt: {escape(names)}{more};"
+            " they count as not found[/]"
         )
 
 

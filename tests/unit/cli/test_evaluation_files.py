@@ -178,3 +178,10 @@ def test_the_example_questions_expect_files_of_the_example_corpus() -> None:
     for question in questions:
         for document in question.relevant:
             assert (ROOT / "examples" / "corpus" / document).is_file()
+
+
+def test_the_questions_in_the_documentation_can_be_read(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    block = page.split("```json\n")[1].split("```")[0]
+    questions = read_questions(file(tmp_path, "q.jsonl", block))
+    assert [question.id for question in questions] == ["q1", "q2", "q3", "q4"]

@@ -139,7 +139,7 @@ def test_the_report_in_a_terminal_warns_before_it_shows_figures(report: Report) 
     text = captured.get()
     assert text.index("1 of 12 questions got no answer") < text.index("nDCG@10")
     assert "too <late>" in text
-    assert "2 expected documents are not searchable, or misspelt: a:/11, a:/3" in text
+    assert "not searchable, or misspelt: a:/11, a:/3;" in text
     assert "mode=sparse against defaults" in text
     assert "question 3" in text
 
