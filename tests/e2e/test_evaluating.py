@@ -47,7 +47,7 @@ def test_a_retrieval_collection_is_uploaded_and_measured(
     hybrid, sparse = (summary["figures"]["ndcg10"]["mean"] for summary in report["summaries"])
     assert (hybrid, sparse) == (1.0, 0.5)
     assert (report["missing"], report["summaries"][0]["errors"]) == ([], 0)
-    assert "Note 2" in page.read_text(encoding="utf-8")
+    assert "Nothing came back" in page.read_text(encoding="utf-8")
     again = ("eval", retrieval_collection, "--settings", "mode=sparse", "--fail-under", "recall10=0.6")
     assert "recall10 is 0.5000, under 0.6" in stack.ragp(*again, code=1)
 
