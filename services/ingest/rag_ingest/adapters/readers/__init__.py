@@ -32,7 +32,7 @@ _READERS: dict[Format, str] = {
 """Format → module of this package. A module is imported for its first file: some take long."""
 
 
-_CONTAINERS: dict[Format, str] = {"zip": "zip", "eml": "eml"}
+_CONTAINERS: dict[Format, str] = {"zip": "zip", "eml": "eml", "msg": "msg"}
 
 
 def extract(path: str, kind: str, room: Room | None = None) -> Extracted:
