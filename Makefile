@@ -62,7 +62,7 @@ docs: setup ## Write docs/settings.md from the settings classes
 messages: setup ## Collect the messages for users into the catalogue, and compile it
 	@$(BIN)/python -m scripts.messages
 
-corpus: setup ## Rebuild the PDF and DOCX files of examples/corpus
+corpus: setup ## Rebuild the files of examples/corpus that are not plain text
 	@$(BIN)/python -m examples.build_corpus examples/corpus
 
 constraints: setup ## Write what .venv holds into constraints.txt

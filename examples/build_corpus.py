@@ -1,16 +1,16 @@
-"""Build the PDF and DOCX files of the example corpus from their sources: ``make corpus``.
+"""Build the files of the example corpus that are not plain text from their sources: ``make corpus``.
 
-A source is named ``<name>.<format>.md`` and holds a small part of Markdown: headings, paragraphs, bulleted
-and numbered lists, tables, and ``---`` for a new page. Set in DejaVu Sans, which has both alphabets.
+A source is named ``<name>.<format>.md`` and is written in the part of Markdown that
+:mod:`examples.corpus_blocks` reads, except JSON and XML, which are taken as they are, and text, which is
+put into the code page CP1251. Set in DejaVu Sans, which has both alphabets.
 """
 
 import io
 import re
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, NamedTuple
 
 import docx
 from docx.enum.text import WD_BREAK
@@ -23,41 +23,12 @@ from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFError, TTFont
 from reportlab.platypus import Flowable, PageBreak, Paragraph, SimpleDocTemplate, Table, TableStyle
 
+from examples.corpus_blocks import Block, Rows, parse
+from examples.corpus_messages import write_csv, write_eml, write_epub, write_scan, write_zip
+from examples.corpus_office import write_ods, write_odt, write_pptx, write_rtf, write_xlsx
+
 SOURCES = Path(__file__).with_name("corpus_sources")
 FONT, BOLD = "DejaVuSans", "DejaVuSans-Bold"
-
-Kind = Literal["title", "heading", "paragraph", "bullet", "number", "table", "page"]
-
-
-class Block(NamedTuple):
-    """One paragraph-like part of a source. ``rows`` is set in tables only, header first."""
-
-    kind: Kind
-    text: str = ""
-    rows: tuple[tuple[str, ...], ...] = ()
-
-
-def parse(source: str) -> Iterator[Block]:
-    """The blocks of a source, in order. A paragraph is one line."""
-    for chunk in re.split(r"\n\s*\n", source.strip()):
-        lines = chunk.splitlines()
-        if lines[0].startswith("|"):
-            rows = [tuple(cell.strip() for cell in line.strip("|").split("|")) for line in lines]
-            yield Block("table", rows=(rows[0], *rows[2:]))
-        else:
-            yield from map(_line, lines)
-
-
-def _line(line: str) -> Block:
-    if line == "---":
-        return Block("page")
-    prefixes: dict[str, Kind] = {"# ": "title", "## ": "heading", "- ": "bullet"}
-    for prefix, kind in prefixes.items():
-        if line.startswith(prefix):
-            return Block(kind, line.removeprefix(prefix))
-    if re.match(r"\d+\. ", line):
-        return Block("number", line)
-    return Block("paragraph", line)
 
 
 def _style(name: str, **changes: object) -> ParagraphStyle:
@@ -104,7 +75,7 @@ def _flowable(block: Block) -> Flowable:
     return Paragraph(("• " if block.kind == "bullet" else "") + block.text, STYLES[block.kind])
 
 
-def _pdf_table(rows: tuple[tuple[str, ...], ...]) -> Flowable:
+def _pdf_table(rows: Rows) -> Flowable:
     head, *body = rows
     cells = [[Paragraph(text, STYLES["head"]) for text in head]]
     cells += [[Paragraph(text, STYLES["cell"]) for text in row] for row in body]
@@ -138,14 +109,29 @@ def _copy_without_times(archive: io.BytesIO, target: Path) -> None:
             copy.writestr(zipfile.ZipInfo(entry.filename), source.read(entry), zipfile.ZIP_DEFLATED)
 
 
-def _docx_table(document: docx.document.Document, rows: tuple[tuple[str, ...], ...]) -> None:
+def _docx_table(document: docx.document.Document, rows: Rows) -> None:
     table = document.add_table(rows=len(rows), cols=len(rows[0]), style="Table Grid")
     for row, texts in zip(table.rows, rows, strict=True):
         for cell, text in zip(row.cells, texts, strict=True):
             cell.text = text
 
 
-WRITERS = {".pdf": write_pdf, ".docx": write_docx}
+WRITERS: dict[str, Callable[[list[Block], Path], None]] = {
+    ".pdf": write_pdf,
+    ".docx": write_docx,
+    ".pptx": write_pptx,
+    ".xlsx": write_xlsx,
+    ".ods": write_ods,
+    ".odt": write_odt,
+    ".rtf": write_rtf,
+    ".csv": write_csv,
+    ".eml": write_eml,
+    ".epub": write_epub,
+    ".png": write_scan,
+    ".zip": write_zip,
+}
+VERBATIM = {".json": "utf-8", ".xml": "utf-8", ".txt": "cp1251"}
+"""Formats whose source is the file, and the encoding that it is put into."""
 
 
 def build(target: Path) -> list[Path]:
@@ -157,7 +143,11 @@ def build(target: Path) -> list[Path]:
     for source in sorted(SOURCES.rglob("*.md")):
         file = target / source.relative_to(SOURCES).with_suffix("")
         file.parent.mkdir(parents=True, exist_ok=True)
-        WRITERS[file.suffix](list(parse(source.read_text(encoding="utf-8"))), file)
+        text = source.read_text(encoding="utf-8")
+        if encoding := VERBATIM.get(file.suffix):
+            file.write_text(text, encoding=encoding)
+        else:
+            WRITERS[file.suffix](list(parse(text)), file)
         written.append(file)
     return written
 

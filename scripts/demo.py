@@ -25,6 +25,8 @@ SEARCHES = (
     Search("buoy adrift: how far from its mooring before the alarm is raised?", "350"),
     Search("drift of a barometer since its last calibration", "0.6 hPa"),
     Search("В какой срок сдаётся отчёт о командировке?", "пяти рабочих дней"),
+    Search("price of the duplex steel swivel", "KM-2001"),
+    Search("Кто дежурит в новогодние праздники?", "Орлову"),
     Search("Обо что перетёрся трос буя № 214?", "вертлюг"),
 )
 
