@@ -9,22 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import nats.errors
-import nats.js.errors
 from nats.aio.client import Client
-from nats.js.api import Header
 from nats.js.object_store import ObjectStore
 
 from rag_common.contracts import MAX_INLINE_BYTES, DroppedContent, IngestDocument, InlineContent
 from rag_common.topology import Topology
 from ragp.errors import CommandError
 from ragp.files import SourceFile
+from ragp.publishing import ACK_SECONDS, publish
 
-_ACK_SECONDS = 10.0
-_FULL_PAUSE_SECONDS = 1.0
 _INLINE_FILE_BYTES = 128 * 1024
 """In base64, and with the rest of the message, below what a message may hold inline."""
-_NO_ROOM_CODES = frozenset({10023, 10028, 10047, 10077})
-"""JetStream's "insufficient resources" and "maximum messages exceeded" (errors.json of the server)."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +39,7 @@ class Producer:
     """Drops files for one tenant. :meth:`open` first."""
 
     def __init__(self, client: Client, topology: Topology, tenant: str) -> None:
-        self._jetstream = client.jetstream(timeout=_ACK_SECONDS)
+        self._jetstream = client.jetstream(timeout=ACK_SECONDS)
         self._subject = topology.subject(IngestDocument, lane="bulk", tenant=tenant)
         self._stream = topology.stream("INGEST")
         self._bucket_name = topology.bucket(f"drop-{tenant}")
@@ -92,16 +87,4 @@ class Producer:
         body = message.encode()
         if len(body) > MAX_INLINE_BYTES:
             raise TooLargeError("its metadata and acl leave no room in the message")
-        # The same id for every try: a lost acknowledgement must not make a second drop.
-        headers = {Header.MSG_ID.value: secrets.token_hex(16)}
-        while True:
-            try:
-                ack = await self._jetstream.publish(self._subject, body, stream=self._stream, headers=headers)
-            except nats.js.errors.APIError as error:
-                if error.err_code not in _NO_ROOM_CODES:
-                    raise CommandError(f"NATS refused {message.source_uri}: {error}") from error
-                await asyncio.sleep(_FULL_PAUSE_SECONDS)
-            except (nats.errors.Error, TimeoutError) as error:
-                raise CommandError(f"NATS does not answer: {error!r}", cure="ragp status") from error
-            else:
-                return ack.seq
+        return await publish(self._jetstream, self._subject, self._stream, body, about=message.source_uri)

@@ -17,6 +17,7 @@ from ragp.commands import (
     provision,
     run,
     search,
+    spaces,
     status,
     version,
 )
@@ -59,5 +60,6 @@ app.command("drop")(drop.drop)
 app.command("search")(search.search)
 app.command("eval")(evaluate.evaluate)
 app.add_typer(documents.app, name="documents")
+app.add_typer(spaces.app, name="spaces")
 app.add_typer(keys.app, name="key")
 app.command("version")(version.version)

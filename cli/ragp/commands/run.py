@@ -30,15 +30,28 @@ Port = Annotated[int, typer.Option(help="Port of the API; 0 takes a free one.", 
 Detach = Annotated[
     bool, typer.Option("--detach", "-d", help="Return when all is ready; go on in the background.")
 ]
+SpaceOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Embedding space to use, such as multilingual-e5-small-q4, if no document is missing in it; "
+        "else it is served beside the active one. Default: the active one.",
+        show_default=False,
+    ),
+]
 
 
-def up(data_dir: DataDir = None, port: Port = DEFAULT_PORT, detach: Detach = False) -> None:
+def up(
+    data_dir: DataDir = None,
+    port: Port = DEFAULT_PORT,
+    detach: Detach = False,
+    space: SpaceOption = None,
+) -> None:
     """Run the platform on this machine: nats-server, PostgreSQL and the five services."""
     directory = settings_from(data_dir=data_dir).data_dir
     if detach:
-        start_detached(directory, port)
+        start_detached(directory, port, space)
     else:
-        asyncio.run(_run_until_signal(directory, port))
+        asyncio.run(_run_until_signal(directory, port, space))
 
 
 def down(data_dir: DataDir = None) -> None:
@@ -52,12 +65,12 @@ def down(data_dir: DataDir = None) -> None:
         report(f"nothing is running on {directory.root}")
 
 
-async def _run_until_signal(data_dir: Path, port: int) -> None:
+async def _run_until_signal(data_dir: Path, port: int, space: str | None) -> None:
     asked_to_stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, asked_to_stop.set)
-    stack = Stack(data_dir, port=port, listener=_report_change)
+    stack = Stack(data_dir, port=port, space=space, listener=_report_change)
     starting = asyncio.create_task(stack.start())
     stopping = asyncio.create_task(asked_to_stop.wait())
     await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -69,6 +82,8 @@ async def _run_until_signal(data_dir: Path, port: int) -> None:
     try:
         await starting
         report(f"[green]ready[/green] at {stack.url} (state in {stack.directory.root}; Ctrl-C stops it)")
+        if stack.notice is not None:
+            report(stack.notice)
         await stopping
         report("stopping")
     finally:
@@ -84,7 +99,7 @@ def _report_change(process: SupervisedProcess) -> None:
     report(f"{record.name:<10}[{colour}]{record.state}[/{colour}]{where}{restarts}")
 
 
-def start_detached(data_dir: Path, port: int) -> RunRecord:
+def start_detached(data_dir: Path, port: int, space: str | None = None) -> RunRecord:
     """Start a supervisor in a session of its own and wait until all is ready.
 
     :raises StackError: it does not become ready; nothing is left running then.
@@ -93,6 +108,7 @@ def start_detached(data_dir: Path, port: int) -> RunRecord:
     directory.create()
     log = directory.log("supervisor")
     command = [sys.executable, "-m", "ragp", "up", "--data-dir", str(directory.root), "--port", str(port)]
+    command += ["--space", space] if space is not None else []
     with open(log, "ab") as output:
         log_start = log.stat().st_size
         supervisor = subprocess.Popen(  # noqa: S603 - our own interpreter
@@ -105,6 +121,8 @@ def start_detached(data_dir: Path, port: int) -> RunRecord:
         record = RunRecord.load(directory)
         if record is not None and record.pid == supervisor.pid and record.ready:
             report(f"[green]ready[/green] at {record.url} (state in {directory.root}; `ragp down` stops it)")
+            if record.notice is not None:
+                report(record.notice)
             return record
         if supervisor.poll() is not None:
             raise reported_error(_new_text(log, log_start))

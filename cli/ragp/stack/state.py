@@ -138,6 +138,8 @@ class RunRecord(BaseModel):
     """Unix time, seconds."""
     ready: bool
     url: str
+    notice: str | None = None
+    """What the user should know of this start."""
     processes: tuple[ProcessRecord, ...] = ()
 
     @classmethod

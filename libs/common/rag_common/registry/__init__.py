@@ -31,7 +31,7 @@ from rag_common.registry.rows import (
     PurgePlan,
     Transition,
 )
-from rag_common.registry.spaces import Spaces, UnknownSpace
+from rag_common.registry.spaces import SpaceCoverage, SpaceIncomplete, Spaces, UnknownSpace
 from rag_common.spaces import Space
 
 
@@ -88,6 +88,8 @@ __all__ = [
     "PurgePlan",
     "Registry",
     "Space",
+    "SpaceCoverage",
+    "SpaceIncomplete",
     "Transition",
     "UnknownCollection",
     "UnknownDocument",
