@@ -1,0 +1,148 @@
+"""Messages travel in English, and are found again when they are to be shown in another language."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rag_common.i18n import (
+    LANGUAGES,
+    MAX_TEXT,
+    Catalogue,
+    Template,
+    accepted_language,
+    environment_language,
+    ngettext,
+    translate,
+)
+
+WORDS = st.text(st.characters(exclude_characters="{}"), max_size=20)
+
+
+@pytest.fixture
+def catalogue() -> Catalogue:
+    return Catalogue(
+        {
+            "The file is empty.": "Файл пуст.",
+            "The file is {found}; {known} can be read.": "Файл — {found}, а читаются {known}.",
+            "The file is {found}.": "Файл — {found}.",
+            "a PNG image": "изображение PNG",
+            "must be at most {most}": "не больше {most}",
+            "{{}} holds {name}": "в {{}} стоит {name}",
+            "{name} is empty": "{name} пуст",
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("english", "russian"),
+    [
+        ("The file is empty.", "Файл пуст."),
+        ("The file is a PNG image; PDF can be read.", "Файл — изображение PNG, а читаются PDF."),
+        ("The file is new.", "Файл — new."),
+        ("{} holds {x}", "в {} стоит {x}"),
+        ("a: b is empty", "a: b пуст"),
+        ("title: must be at most 5; acl.0: must be at most 7", "title: не больше 5; acl.0: не больше 7"),
+        ("parsing: The file is empty.", "parsing: Файл пуст."),
+        ("The file is empty.\nnobody knows this", "Файл пуст.\nnobody knows this"),
+        ("Nobody knows this.", "Nobody knows this."),
+        ("", ""),
+    ],
+)
+def test_a_text_is_found_with_what_stands_in_it(catalogue: Catalogue, english: str, russian: str) -> None:
+    assert catalogue.translate(english) == russian
+
+
+def test_a_single_word_in_a_message_is_a_name_and_stays(catalogue: Catalogue) -> None:
+    named = Catalogue({"there is no {name}": "нет {name}", "total": "всего"})
+    assert named.translate("there is no total") == "нет total"
+
+
+@given(st.lists(WORDS, min_size=1, max_size=4), st.lists(WORDS, min_size=5, max_size=5))
+def test_a_filled_template_matches_and_gives_the_same_text(values: list[str], literals: list[str]) -> None:
+    fields = tuple(f"f{number}" for number in range(len(values)))
+    template = Template(tuple(literals[: len(values) + 1]), fields)
+    text = template.filled(dict(zip(fields, values, strict=True)))
+    found = template.match(text)
+    assert found is not None
+    assert template.filled(found) == text
+
+
+@given(st.text(max_size=300))
+def test_whatever_is_said_can_be_translated(text: str) -> None:
+    assert translate(text, "en") == text
+    assert isinstance(translate(text, "ru"), str)
+
+
+@pytest.mark.parametrize("text", ["no " * 1300, ": " * 2000, "; " * 2000, "The file is " * 330, "\n" * 4000])
+def test_a_hostile_text_is_worked_off(text: str) -> None:
+    assert len(text) <= MAX_TEXT
+    translate(text, "ru")
+
+
+def test_a_log_is_no_message() -> None:
+    log = "The file is empty.\n" * 1000
+    assert translate(log, "ru") == log
+
+
+def test_unknown_languages_are_english() -> None:
+    assert translate("The file is empty.", "de") == "The file is empty."
+
+
+def test_russian_counts_have_three_forms() -> None:
+    forms = ("{count} file stored in the queue", "{count} files stored in the queue")
+    assert len({ngettext(*forms, count, "ru") for count in (1, 2, 5)}) == 3
+    assert ngettext(*forms, 21, "ru") == ngettext(*forms, 1, "ru")
+    assert [ngettext(*forms, count, "en") for count in (1, 2)] == list(forms)
+
+
+@pytest.mark.parametrize(
+    ("header", "language"),
+    [
+        (None, "en"),
+        ("", "en"),
+        ("ru", "ru"),
+        ("RU-ru", "ru"),
+        ("ru-RU,ru;q=0.9,en-US;q=0.8,en;q=0.7", "ru"),
+        ("en-GB,en;q=0.9,ru;q=0.8", "en"),
+        ("ru;q=0.3, en;q=0.7", "en"),
+        ("de, fr;q=0.9, ru;q=0.1", "ru"),
+        ("de", "en"),
+        ("*", "en"),
+        ("*;q=0.5, en;q=0.1", "ru"),
+        ("en;q=0, *", "ru"),
+        ("ru;q=0", "en"),
+        ("ru ; q=1.0", "ru"),
+        ("ru;q=2", "en"),
+        ("ru;q=often, en;q=0.1", "en"),
+        ("russian", "en"),
+        (",;,-,q=1", "en"),
+    ],
+)
+def test_accept_language_is_negotiated(header: str | None, language: str) -> None:
+    assert accepted_language(header) == language
+
+
+@given(st.text(max_size=200))
+def test_any_header_gives_a_language_that_we_have(header: str) -> None:
+    assert accepted_language(header) in LANGUAGES
+
+
+@pytest.mark.parametrize(
+    ("environ", "language"),
+    [
+        ({}, "en"),
+        ({"LANG": "ru_RU.UTF-8"}, "ru"),
+        ({"LANG": "ru"}, "ru"),
+        ({"LANG": "en_US.UTF-8", "LC_MESSAGES": "ru_RU"}, "ru"),
+        ({"LANG": "ru_RU.UTF-8", "LC_ALL": "C"}, "en"),
+        ({"LANG": "ru_RU.UTF-8", "LC_ALL": "C.UTF-8"}, "en"),
+        ({"LANG": "ru_RU.UTF-8", "LC_ALL": ""}, "ru"),
+        ({"LANG": "en_US.UTF-8", "LANGUAGE": "ru:en"}, "ru"),
+        ({"LANG": "ru_RU.UTF-8", "LANGUAGE": "de:en:ru"}, "en"),
+        ({"LANG": "C", "LANGUAGE": "ru"}, "en"),
+        ({"LANGUAGE": "ru"}, "en"),
+        ({"LANG": "sr_RS@latin"}, "en"),
+    ],
+)
+def test_the_environment_names_the_language(environ: dict[str, str], language: str) -> None:
+    assert environment_language(environ) == language
