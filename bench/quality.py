@@ -39,8 +39,7 @@ QUICK_STEP = 10
 
 
 async def main(folder: Path | None, space: str | None, quick: bool) -> dict[str, Any]:
-    environment = {"RAG_SPACES": space} if space else {}
-    async with started(environment=environment) as bench:
+    async with started(space=space) as bench:
         gateway = Gateway(bench.stack.url, bench.stack.api_key)
         async with GatewayClient(gateway) as client:
             if folder is None:
