@@ -19,6 +19,9 @@ app = typer.Typer(help="The documents that the platform holds.", no_args_is_help
 DocumentId = Annotated[uuid.UUID, typer.Argument(help="Id of the document.")]
 Collection = Annotated[str | None, typer.Option("--collection", "-c", help="Only of this collection.")]
 State = Annotated[str | None, typer.Option("--state", help="Only in this state, for example failed.")]
+Parent = Annotated[
+    uuid.UUID | None, typer.Option("--parent", help="Only what came in this archive or mail (its id).")
+]
 Limit = Annotated[int, typer.Option("--limit", "-n", help="Documents at most.", min=1)]
 
 
@@ -26,6 +29,7 @@ Limit = Annotated[int, typer.Option("--limit", "-n", help="Documents at most.", 
 def list_documents(
     collection: Collection = None,
     state: State = None,
+    parent: Parent = None,
     limit: Limit = 100,
     as_json: AsJson = False,
     data_dir: DataDir = None,
@@ -34,7 +38,9 @@ def list_documents(
 ) -> None:
     """List documents, newest first."""
     gateway = find_gateway(settings_from(data_dir=data_dir, url=url, api_key=api_key))
-    found = asyncio.run(_list(gateway, limit, collection=collection, state=state))
+    found = asyncio.run(
+        _list(gateway, limit, collection=collection, state=state, parent_id=str(parent) if parent else None)
+    )
     if as_json:
         out.print_json(data=found)
         return

@@ -1,6 +1,7 @@
 """``/v1/documents``: reading, changing and deleting. Uploading has its own module."""
 
 import re
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from datetime import UTC, datetime
@@ -47,16 +48,21 @@ async def list_documents(
     collection: CollectionName | None = None,
     state: DocumentState | None = None,
     source_uri: Line | None = None,
+    parent_id: uuid.UUID | None = None,
     limit: _Limit = 50,
     cursor: str | None = None,
 ) -> Page[DocumentView]:
-    """Newest first. Deleted documents are listed only when their state is asked for."""
+    """Newest first. Deleted documents are listed only when their state is asked for.
+
+    `parent_id`: only the members of this archive, or the attachments of this mail.
+    """
     found = await gateway.registry.documents.page(
         caller.tenant,
         principals=caller.manages,
         collection=collection,
         state=state,
         source_uri=source_uri,
+        parent_id=str(parent_id) if parent_id else None,
         before=decode_position(cursor) if cursor else None,
         limit=limit + 1,
     )
@@ -138,7 +144,10 @@ async def change(
     gateway: GatewayDep,
     language: LanguageDep,
 ) -> DocumentDetail:
-    """Title, metadata or ACL. A revocation holds from the answer on; a grant when `acl_pending` is false."""
+    """Title, metadata or ACL. A revocation holds from the answer on; a grant when `acl_pending` is false.
+
+    ACL and metadata of an archive or a mail replace those of its members, too.
+    """
     name = str(document_id)
     await gateway.registry.documents.get(caller.tenant, name, caller.manages)
     reindex = await gateway.registry.documents.patch(
@@ -146,7 +155,8 @@ async def change(
     )
     if reindex:
         try:
-            await gateway.changes.update(caller.tenant, name)
+            for each in (name, *await gateway.registry.members.inside(caller.tenant, name)):
+                await gateway.changes.update(caller.tenant, each)
         except TransientError as error:
             # the change is committed: the reconciler publishes what could not be queued now
             _log.warning("update_not_queued", document_id=name, reason=error.message)
@@ -159,13 +169,17 @@ async def change(
 async def delete(
     document_id: DocumentId, caller: CallerDep, gateway: GatewayDep, language: LanguageDep
 ) -> DocumentView:
-    """No search that starts after the answer finds it; its bytes and points go soon after."""
+    """No search that starts after the answer finds it; its bytes and points go soon after.
+
+    The members of an archive, and the attachments of a mail, go with it.
+    """
     name = str(document_id)
     await gateway.registry.documents.get(caller.tenant, name, caller.manages)
     document = await gateway.registry.documents.delete(caller.tenant, name)
     if document.state == "deleting":
         try:
-            await gateway.changes.purge_deleted(caller.tenant, name)
+            for each in (name, *await gateway.registry.members.inside(caller.tenant, name)):
+                await gateway.changes.purge_deleted(caller.tenant, each)
         except TransientError as error:
             # the tombstone is committed: the reconciler publishes what could not be queued now
             _log.warning("purge_not_queued", document_id=name, reason=error.message)

@@ -96,6 +96,8 @@ class DocumentView(Answer):
     id: str
     collection: str
     source_uri: str
+    parent_id: str | None
+    """The archive or the mail that the document came in."""
     title: str
     metadata: dict[str, JsonValue]
     acl: tuple[str, ...]
