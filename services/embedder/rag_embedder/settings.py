@@ -86,7 +86,7 @@ class EmbedderSettings(ServiceSettings):
         2.0, gt=0, description="Seconds after which a request for question vectors is given up."
     )
     rerank_timeout: float = Field(
-        5.0, gt=0, description="Seconds after which a request to rerank passages is given up."
+        3.0, gt=0, description="Seconds after which a request to rerank passages is given up."
     )
     interactive_jobs: int = Field(
         16, ge=1, le=512, description="Interactive jobs that are in the micro-batcher at a time."

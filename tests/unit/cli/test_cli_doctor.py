@@ -5,7 +5,9 @@ from pathlib import Path
 
 import psutil
 
+from rag_common.spaces import E5_SMALL, MINILM
 from ragp.commands.doctor import Finding, examine
+from ragp.reading import judge
 from ragp.stack.state import LOOPBACK, DataDirectory, RunRecord, free_port, write_private
 
 
@@ -50,3 +52,28 @@ def test_a_data_directory_that_others_can_read_is_a_warning(tmp_path: Path) -> N
     found = findings(DataDirectory(tmp_path), free_port())["data directory"]
     assert found.verdict == "warn"
     assert found.cure == f"chmod 700 {tmp_path}"
+
+
+def test_a_registry_that_is_away_is_a_warning(tmp_path: Path) -> None:
+    url = f"postgresql://nobody@{LOOPBACK}:{free_port()}/none"
+    found = {one.subject: one for one in examine(DataDirectory(tmp_path), free_port(), url)}["languages"]
+    assert found.verdict == "warn"
+    assert "unavailable" in found.detail
+
+
+ENGLISH, RUSSIAN, GREEK, NUMBERS = "the foghorn", "отпуск 28 дней по NATS", "ένα κείμενο", "12 + 7"
+
+
+def test_many_documents_that_the_model_does_not_read_are_counted_by_script() -> None:
+    found = judge(MINILM, [ENGLISH, RUSSIAN, RUSSIAN, GREEK, NUMBERS])
+    assert (found.sampled, found.unreadable) == (5, {"CYRILLIC": 2, "GREEK": 1})
+    assert found.many_unreadable
+
+
+def test_a_few_of_them_are_no_matter() -> None:
+    assert not judge(MINILM, [ENGLISH] * 95 + [RUSSIAN] * 5).many_unreadable
+    assert not judge(MINILM, []).many_unreadable
+
+
+def test_a_multilingual_model_reads_them_all() -> None:
+    assert judge(E5_SMALL, [ENGLISH, RUSSIAN, GREEK, NUMBERS]).unreadable == {}
