@@ -42,6 +42,10 @@ async def test_a_failed_document_says_why(gateway: Gateway) -> None:
         "code": "no_text",
         "message": "No text was found in the file.",
     }
+    in_russian = await gateway.http.get(f"/v1/documents/{uploaded['id']}", headers={"Accept-Language": "ru"})
+    assert in_russian.headers["content-language"] == "ru"
+    assert in_russian.json()["error"]["message"] == "В файле не найден текст."
+    assert in_russian.json()["transitions"][-1]["message"] == "В файле не найден текст."
 
 
 async def test_documents_are_listed_newest_first_and_filtered(gateway: Gateway) -> None:

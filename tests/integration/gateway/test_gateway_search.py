@@ -110,13 +110,19 @@ async def test_a_search_returns_passages_with_all_their_fields(gateway: Gateway)
 
 async def test_a_degraded_answer_says_so(gateway: Gateway) -> None:
     def sparse_only(query: RetrievePassages) -> Message:
-        return found(query, mode="sparse", degraded=True, reason="the embedder does not answer", passages=())
+        reason = "only lexical search: no embedder is running"
+        return found(query, mode="sparse", degraded=True, reason=reason, passages=())
 
     async with retriever(gateway.jetstream, gateway.topology, sparse_only):
         answer = (await gateway.http.post("/v1/search", json={"query": "days"})).json()
+        in_russian = await gateway.http.post(
+            "/v1/search", json={"query": "days"}, headers={"Accept-Language": "ru"}
+        )
     assert (answer["mode"], answer["degraded"]) == ("sparse", True)
-    assert answer["reason"] == "the embedder does not answer"
-    assert "rag_searches_degraded_total 1.0" in (await gateway.http.get("/metrics")).text
+    assert answer["reason"] == "only lexical search: no embedder is running"
+    assert in_russian.json()["reason"] == "только поиск по словам: эмбеддер не запущен"
+    assert in_russian.headers["content-language"] == "ru"
+    assert "rag_searches_degraded_total 2.0" in (await gateway.http.get("/metrics")).text
 
 
 async def test_answers_find_their_own_questions(gateway: Gateway) -> None:
