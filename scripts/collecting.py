@@ -21,6 +21,8 @@ _TEXTS: dict[str, tuple[int | str, ...]] = {
     "Finding": (1, 2, 3),
     "EncodedQuestion": (3,),
     "unsupported": (0,),
+    "_amount": (0, 4),
+    "_unavailable": (0,),
 }
 """Callable → positions and names of its arguments that people read."""
 _KEYWORDS = frozenset({"cure", "reason"})
@@ -28,7 +30,8 @@ _KEYWORDS = frozenset({"cure", "reason"})
 _LOGGERS = frozenset({"_log", "log", "logger"})
 _TABLES = frozenset({("rag_ingest/domain/formats.py", "_FOREIGN")})
 """Module constants that hold phrases for messages."""
-_WARNINGS = "warnings"
+_LISTS = frozenset({"warnings", "cures"})
+"""Names of lists and dictionaries of texts that people read."""
 _MOST_FORMS = 8
 
 
@@ -108,7 +111,7 @@ class _Collector(ast.NodeVisitor):
 
     def visit_Assign(self, node: ast.Assign) -> None:
         name = _last_name(node.targets[0])
-        if name == _WARNINGS:
+        if name in _LISTS:
             self._add_items(node.value)
         self.generic_visit(node)
 
@@ -132,7 +135,7 @@ class _Collector(ast.NodeVisitor):
         for argument in self._arguments(node, name):
             self._add(argument)
         for keyword in node.keywords:
-            if keyword.arg == _WARNINGS:
+            if keyword.arg in _LISTS:
                 self._add_items(keyword.value)
         self.generic_visit(node)
 
@@ -141,7 +144,7 @@ class _Collector(ast.NodeVisitor):
             owner = _last_name(node.func.value)
             if owner in _LOGGERS:
                 return
-            if (name, owner) == ("append", _WARNINGS):
+            if name == "append" and owner in _LISTS:
                 yield from node.args
         own_message = name == "__init__" and self._classes and self._classes[-1] in self._errors
         wanted = _TEXTS.get(name, (0,) if name in self._errors or own_message or self._refuses(name) else ())
@@ -164,9 +167,10 @@ class _Collector(ast.NodeVisitor):
                 self._add(node)
 
     def _add_items(self, items: ast.expr) -> None:
-        if isinstance(items, ast.List | ast.Tuple):
-            for item in items.elts:
-                self._add(item)
+        match items:
+            case ast.List(elts=values) | ast.Tuple(elts=values) | ast.Dict(values=values):
+                for value in values:
+                    self._add(value)
 
     def _add_marked(self, node: ast.Call) -> None:
         """``_`` and ``ngettext`` are given templates, as gettext has it, and not texts."""
@@ -194,7 +198,7 @@ class _Collector(ast.NodeVisitor):
                 yield from self._joined(parts)
             case ast.FormattedValue(value=value):
                 yield from self._forms(value)
-            case ast.BinOp(op=ast.Add(), left=left, right=right):
+            case ast.BinOp(op=ast.Add(), left=left, right=right) if _is_text(left) or _is_text(right):
                 yield from self._joined([left, right])
             case ast.IfExp(body=body, orelse=other):
                 yield from self._forms(body)
@@ -216,7 +220,7 @@ class _Collector(ast.NodeVisitor):
         for scope in reversed(self._scopes):
             value = scope.get(name)
             if value is not None:
-                return value if isinstance(value, ast.JoinedStr | ast.IfExp) or _is_text(value) else None
+                return value if isinstance(value, ast.IfExp) or _is_text(value) else None
         return None
 
 
@@ -248,15 +252,25 @@ def _assigned_once(body: Sequence[ast.stmt]) -> dict[str, ast.expr]:
     values: dict[str, list[ast.expr]] = {}
     for statement in body:
         for node in ast.walk(statement):
-            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-                values.setdefault(node.targets[0].id, []).append(node.value)
+            if isinstance(node, ast.Assign):
+                for name, value in _assigned(node.targets[0], node.value):
+                    values.setdefault(name, []).append(value)
             elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
                 values.setdefault(node.target.id, []).extend([node.value, node.value])
     return {name: found[0] for name, found in values.items() if len(found) == 1}
 
 
+def _assigned(target: ast.expr, value: ast.expr) -> Iterator[tuple[str, ast.expr]]:
+    """``a, b = x, y`` too."""
+    if isinstance(target, ast.Name):
+        yield target.id, value
+    elif isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+        for each, its in zip(target.elts, value.elts, strict=False):
+            yield from _assigned(each, its)
+
+
 def _is_text(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+    return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
 
 
 def _last_name(node: ast.expr) -> str:

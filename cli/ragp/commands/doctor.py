@@ -19,6 +19,7 @@ from rag_common.errors import RagError
 from rag_common.languages import ANY_LANGUAGE
 from rag_common.spaces import E5_SMALL_Q4
 from ragp.console import out
+from ragp.language import translate
 from ragp.options import DataDir, settings_from
 from ragp.reading import read_sample
 from ragp.stack import DEFAULT_PORT
@@ -65,9 +66,10 @@ def doctor(data_dir: DataDir = None, port: int = typer.Option(DEFAULT_PORT, help
     findings = list(examine(directory, port, find_database(settings) if reachable else None))
     for finding in findings:
         colour = _COLOURS[finding.verdict]
-        out.print(f"[{colour}]{finding.verdict:<4}[/{colour}]  {finding.subject:<22}{finding.detail}")
+        subject, detail = translate(finding.subject), translate(finding.detail)
+        out.print(f"[{colour}]{finding.verdict:<4}[/{colour}]  {subject:<22}{detail}")
         if finding.cure is not None:
-            out.print(f"      {'':<22}[dim]→ {finding.cure}[/dim]")
+            out.print(f"      {'':<22}[dim]→ {translate(finding.cure)}[/dim]")
     if any(finding.verdict == "fail" for finding in findings):
         raise typer.Exit(1)
 

@@ -91,12 +91,12 @@ async def _fill(settings: CliSettings, name: str, *, wait: bool) -> int:
         await check_served(client, topology, name)
         total = await registry.spaces.incomplete(name)
         with progress() as bar:
-            queued = bar.add_task("queue", total=total)
+            queued = bar.add_task(_("queue"), total=total)
             async for count in fill(registry, client, topology, name):
                 batches += count
                 bar.advance(queued)
             if wait:
-                indexed = bar.add_task("index", total=total)
+                indexed = bar.add_task(_("index"), total=total)
                 await wait_until_complete(
                     registry, client, topology, name,
                     lambda left: bar.update(indexed, completed=max(0, total - left)),
