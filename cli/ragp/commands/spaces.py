@@ -13,7 +13,7 @@ from rag_common.errors import RagError
 from rag_common.topology import Topology
 from ragp.console import out, report_error
 from ragp.errors import CommandError
-from ragp.language import _
+from ragp.language import _, ngettext
 from ragp.nats_client import connected
 from ragp.options import AsJson, DataDir, settings_from
 from ragp.outcomes import progress
@@ -61,7 +61,8 @@ def fill(name: Name, wait: Wait = True, data_dir: DataDir = None) -> None:
     if wait:
         out.print(_("every live document is complete in {space}").format(space=name))
     else:
-        out.print(_("{count} batches stored in the queue").format(count=batches))
+        told = ngettext("{count} batch stored in the queue", "{count} batches stored in the queue", batches)
+        out.print(told.format(count=batches))
 
 
 @app.command("use")
