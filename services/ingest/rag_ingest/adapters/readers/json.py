@@ -18,7 +18,8 @@ from rag_ingest.adapters.readers.leaves import Leaves
 from rag_ingest.adapters.readers.packages import damaged
 from rag_ingest.domain.formats import MEDIA_TYPES, Format
 
-_MAX_DEPTH = 200
+_SHORT = 40
+"""Characters of a value that stands in a line with others of its list."""
 
 
 class _Members(tuple[tuple[str, "_Value"], ...]):
@@ -33,16 +34,19 @@ def read(path: Path, kind: Format) -> Extracted:
     """See :mod:`rag_ingest.adapters.readers`."""
     text, warnings = decoded(path.read_bytes())
     leaves = Leaves()
-    for value in _values(text, kind):
-        _walk(leaves, [], value, kind)
-        leaves.end_record()
+    try:
+        for value in _values(text, kind):
+            _walk(leaves, [], value)
+            leaves.end_record()
+    except RecursionError as error:
+        raise damaged(kind, "it is nested too deeply") from error
     return leaves.built.extracted(MEDIA_TYPES[kind], warnings=[*warnings, *leaves.warnings(kind)])
 
 
 def _values(text: str, kind: Format) -> list[_Value]:
     """One value, or one on each line."""
     try:
-        return [_parse(text, kind)]
+        return [_parse(text)]
     except json.JSONDecodeError as error:
         whole = error
     values: list[_Value] = []
@@ -51,7 +55,7 @@ def _values(text: str, kind: Format) -> list[_Value]:
         if not line.strip():
             continue
         try:
-            values.append(_parse(line, kind))
+            values.append(_parse(line))
         except json.JSONDecodeError as error:
             if values:
                 raise damaged(kind, f"line {number}: {error.msg}") from error
@@ -59,42 +63,40 @@ def _values(text: str, kind: Format) -> list[_Value]:
     return values
 
 
-def _parse(text: str, kind: Format) -> _Value:
-    try:
-        value: _Value = json.loads(
-            text, object_pairs_hook=_Members, parse_int=str, parse_float=str, parse_constant=str
-        )
-    except RecursionError as error:
-        raise damaged(kind, "it is nested too deeply") from error
+def _parse(text: str) -> _Value:
+    value: _Value = json.loads(
+        text, object_pairs_hook=_Members, parse_int=str, parse_float=str, parse_constant=str
+    )
     return value
 
 
-def _walk(leaves: Leaves, names: list[str], value: _Value, kind: Format) -> None:
-    if len(names) > _MAX_DEPTH:
-        raise damaged(kind, "it is nested too deeply")
+def _walk(leaves: Leaves, names: list[str], value: _Value) -> None:
     if isinstance(value, _Members):
         for name, member in value:
-            _walk(leaves, [*names, name], member, kind)
+            _walk(leaves, [*names, name], member)
     elif isinstance(value, list):
-        _walk_list(leaves, names, value, kind)
+        _walk_list(leaves, names, value)
     elif value is not None:
         leaves.add(names, _shown(value))
 
 
-def _walk_list(leaves: Leaves, names: list[str], values: list[_Value], kind: Format) -> None:
-    """Plain values share a line; each object or list has its own paragraph."""
-    plain: list[str] = []
+def _walk_list(leaves: Leaves, names: list[str], values: list[_Value]) -> None:
+    """Short values share a line; each object or list has its own paragraph."""
+    short: list[str] = []
     for value in values:
         if isinstance(value, (list, _Members)):
-            leaves.add(names, ", ".join(plain))
-            plain.clear()
+            leaves.add(names, ", ".join(short))
+            short.clear()
             leaves.end_record()
-            # An empty name does not show, and counts the depth of lists in lists.
-            _walk(leaves, names, value, kind)
+            _walk(leaves, names, value)
             leaves.end_record()
-        elif value is not None and (text := _shown(value).strip()):
-            plain.append(text)
-    leaves.add(names, ", ".join(plain))
+        elif value is not None and len(text := _shown(value).strip()) <= _SHORT:
+            short += [text] if text else []
+        elif value is not None:
+            leaves.add(names, ", ".join(short))
+            short.clear()
+            leaves.add(names, text)
+    leaves.add(names, ", ".join(short))
 
 
 def _shown(value: str | bool) -> str:
