@@ -4,11 +4,11 @@ import ast
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice, product
 from pathlib import Path
 from typing import NamedTuple
 
 from rag_common.i18n import MARKED
+from scripts.templates import Scope, assigned_once, last_name, msgids
 
 _ROOTS = frozenset({"RagError", "CommandError", "Problem", "MissingProgramError"})
 """Whatever derives from these is raised with a message for people."""
@@ -32,7 +32,6 @@ _TABLES = frozenset({("rag_ingest/domain/formats.py", "_FOREIGN")})
 """Module constants that hold phrases for messages."""
 _LISTS = frozenset({"warnings", "cures"})
 """Names of lists and dictionaries of texts that people read."""
-_MOST_FORMS = 8
 
 
 class Key(NamedTuple):
@@ -70,7 +69,7 @@ def collect(files: Sequence[Path], root: Path) -> Messages:
 
 def _error_classes(trees: Collection[ast.Module]) -> set[str]:
     bases = {
-        node.name: {_last_name(base) for base in node.bases}
+        node.name: {last_name(base) for base in node.bases}
         for tree in trees
         for node in ast.walk(tree)
         if isinstance(node, ast.ClassDef)
@@ -88,7 +87,7 @@ class _Collector(ast.NodeVisitor):
         self._place = place
         self._errors = errors
         self._messages = messages
-        self._scopes: list[dict[str, ast.expr]] = [_assigned_once(tree.body)]
+        self._scopes: list[Scope] = [assigned_once(tree.body)]
         self._classes: list[str] = []
         self._functions: list[str] = []
         self._validates = any(
@@ -102,7 +101,7 @@ class _Collector(ast.NodeVisitor):
 
     def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
         self._functions.append(node.name)
-        self._scopes.append(_assigned_once(node.body))
+        self._scopes.append(assigned_once(node.body))
         self.generic_visit(node)
         self._scopes.pop()
         self._functions.pop()
@@ -110,13 +109,13 @@ class _Collector(ast.NodeVisitor):
     visit_AsyncFunctionDef = visit_FunctionDef  # noqa: N815 - the name that NodeVisitor looks for
 
     def visit_Assign(self, node: ast.Assign) -> None:
-        name = _last_name(node.targets[0])
+        name = last_name(node.targets[0])
         if name in _LISTS:
             self._add_items(node.value)
         self.generic_visit(node)
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
-        name = _last_name(node.target)
+        name = last_name(node.target)
         if node.value is not None and any(
             self._place.endswith(file) and name == each for file, each in _TABLES
         ):
@@ -129,7 +128,7 @@ class _Collector(ast.NodeVisitor):
         self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> None:
-        name = _last_name(node.func)
+        name = last_name(node.func)
         if isinstance(node.func, ast.Name) and name in ("_", "ngettext"):
             self._add_marked(node)
         for argument in self._arguments(node, name):
@@ -141,7 +140,7 @@ class _Collector(ast.NodeVisitor):
 
     def _arguments(self, node: ast.Call, name: str) -> Iterator[ast.expr]:
         if isinstance(node.func, ast.Attribute):
-            owner = _last_name(node.func.value)
+            owner = last_name(node.func.value)
             if owner in _LOGGERS:
                 return
             if name == "append" and owner in _LISTS:
@@ -185,117 +184,4 @@ class _Collector(ast.NodeVisitor):
                 raise SystemExit(f"{self._place}:{node.lineno}: gettext needs literal strings")
 
     def _msgids(self, expression: ast.expr) -> list[str]:
-        return [_msgid(form) for form in islice(self._forms(expression), _MOST_FORMS)]
-
-    def _forms(self, expression: ast.expr) -> "Iterator[_Form]":
-        """Every text that the expression can give; what is not known before it runs is a place."""
-        match expression:
-            case ast.Constant(value=str(text)):
-                yield (text,)
-            case ast.Constant(value=None):
-                return
-            case ast.JoinedStr(values=parts):
-                yield from self._joined(parts)
-            case ast.FormattedValue(value=value):
-                yield from self._forms(value)
-            case ast.BinOp(op=ast.Add(), left=left, right=right) if _is_text(left) or _is_text(right):
-                yield from self._joined([left, right])
-            case ast.IfExp(body=body, orelse=other):
-                yield from self._forms(body)
-                yield from self._forms(other)
-            case ast.BoolOp(values=values):
-                for value in values:
-                    yield from self._forms(value)
-            case ast.Name(id=name) if (assigned := self._assigned(name)) is not None:
-                yield from self._forms(assigned)
-            case _:
-                yield (_Place(_place_name(expression), ast.dump(expression)),)
-
-    def _joined(self, parts: Sequence[ast.expr]) -> "Iterator[_Form]":
-        for pieces in product(*(list(self._forms(part)) for part in parts)):
-            yield tuple(token for piece in pieces for token in piece)
-
-    def _assigned(self, name: str) -> ast.expr | None:
-        """The text that the name stands for; innermost scope first."""
-        for scope in reversed(self._scopes):
-            value = scope.get(name)
-            if value is not None:
-                return value if isinstance(value, ast.IfExp) or _is_text(value) else None
-        return None
-
-
-class _Place(NamedTuple):
-    name: str
-    source: str
-    """The same expression is the same place."""
-
-
-_Form = tuple[str | _Place, ...]
-
-
-def _msgid(form: _Form) -> str:
-    named: dict[str, str] = {}
-    text = ""
-    for token in form:
-        if isinstance(token, str):
-            text += token.replace("{", "{{").replace("}", "}}")
-            continue
-        if token.source not in named:
-            taken = sum(name.rstrip("0123456789") == token.name for name in named.values())
-            named[token.source] = f"{token.name}{taken + 1}" if taken else token.name
-        text += "{" + named[token.source] + "}"
-    return text
-
-
-def _assigned_once(body: Sequence[ast.stmt]) -> dict[str, ast.expr]:
-    """Names that these statements give one value to, with it."""
-    values: dict[str, list[ast.expr]] = {}
-    for statement in body:
-        for node in ast.walk(statement):
-            if isinstance(node, ast.Assign):
-                for name, value in _assigned(node.targets[0], node.value):
-                    values.setdefault(name, []).append(value)
-            elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
-                values.setdefault(node.target.id, []).extend([node.value, node.value])
-    return {name: found[0] for name, found in values.items() if len(found) == 1}
-
-
-def _assigned(target: ast.expr, value: ast.expr) -> Iterator[tuple[str, ast.expr]]:
-    """``a, b = x, y`` too."""
-    if isinstance(target, ast.Name):
-        yield target.id, value
-    elif isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
-        for each, its in zip(target.elts, value.elts, strict=False):
-            yield from _assigned(each, its)
-
-
-def _is_text(node: ast.expr) -> bool:
-    return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
-
-
-def _last_name(node: ast.expr) -> str:
-    """``a.b.c`` → ``c``; empty for what has no name."""
-    if isinstance(node, ast.Attribute):
-        return node.attr
-    return node.id if isinstance(node, ast.Name) else ""
-
-
-def _place_name(node: ast.expr) -> str:
-    """What to call the place of an expression: the word in it that says most."""
-    match node:
-        case ast.Attribute(value=value, attr=("__name__" | "value" | "name")):
-            return _place_name(value)
-        case ast.Name() | ast.Attribute():
-            return _last_name(node).strip("_").lower()
-        case ast.Call(func=ast.Name(id="len")):
-            return "count"
-        case ast.Call(func=ast.Attribute(attr="join"), args=[first, *_]) | ast.Call(args=[first, *_]):
-            return _place_name(first)
-        case ast.Call(func=ast.Attribute(value=value)):
-            return _place_name(value)
-        case ast.Subscript(slice=ast.Constant(value=str(key))):
-            return key
-        case ast.Subscript(value=value) | ast.BinOp(left=value) | ast.UnaryOp(operand=value):
-            return _place_name(value)
-        case _:
-            return "value"
+        return msgids(expression, self._scopes)
