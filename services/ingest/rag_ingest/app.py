@@ -18,7 +18,7 @@ from rag_common.topology import Topology
 from rag_ingest.adapters.contents import ObjectContents
 from rag_ingest.adapters.parser import FileParser
 from rag_ingest.adapters.registry import IngestRegistry
-from rag_ingest.adapters.splitter import WordSplitter
+from rag_ingest.adapters.splitter import PhraseSplitter
 from rag_ingest.adapters.work_dir import private_directory
 from rag_ingest.adapters.worker_pool import WorkerPool
 from rag_ingest.adapters.worker_process import Limits
@@ -29,7 +29,7 @@ from rag_ingest.handlers import ingest_handler
 from rag_ingest.settings import IngestSettings
 
 LANES: tuple[Lane, ...] = get_args(Lane)
-PIPELINE_VERSION = 1
+PIPELINE_VERSION = 2
 """Raised when our own code begins to make other chunks of the same bytes."""
 
 
@@ -117,8 +117,9 @@ class _Service:
                 lane: FileParser(pool, max_characters=settings.max_document_characters)
                 for lane, pool in pools.items()
             },
-            splitter=WordSplitter(max_words=settings.chunk_words, max_characters=settings.chunk_characters),
-            max_chunk_characters=settings.chunk_characters,
+            splitter=PhraseSplitter(),
+            chunk_words=settings.chunk_words,
+            chunk_characters=settings.chunk_characters,
             fingerprint=fingerprint,
         )
         ingest = Ingest(

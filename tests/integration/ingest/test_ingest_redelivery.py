@@ -19,10 +19,11 @@ from rag_common.contracts import (
 from rag_common.errors import PermanentError, TransientError
 from rag_common.objects import ObjectMissing, ObjectStore
 from rag_common.registry import ChunkRow, Registry
+from rag_common.spaces import Space
 from rag_ingest.adapters.contents import ObjectContents
 from rag_ingest.adapters.parser import FileParser
 from rag_ingest.adapters.registry import IngestRegistry
-from rag_ingest.adapters.splitter import WordSplitter
+from rag_ingest.adapters.splitter import PhraseSplitter
 from rag_ingest.adapters.worker_pool import WorkerPool
 from rag_ingest.domain.containers import MemberLimits
 from rag_ingest.domain.ingest import Ingest, Pipeline
@@ -79,8 +80,9 @@ async def make_ingest(
     parser = FileParser(pool, max_characters=100_000)
     pipeline = Pipeline(
         parsers={"bulk": parser, "interactive": parser},
-        splitter=WordSplitter(max_words=10, max_characters=200),
-        max_chunk_characters=200,
+        splitter=PhraseSplitter(),
+        chunk_words=10,
+        chunk_characters=200,
         fingerprint="first",
     )
     await registry.spaces.set_pipeline("first")
@@ -379,7 +381,7 @@ class _CommitsFirst(IngestRegistry):
         self._ingesting = registry.ingesting
         self._document = document
 
-    async def active_space(self) -> str:
+    async def active_space(self) -> Space:
         await self._ingesting.commit_chunks(
             self._document,
             [ChunkRow(0, "Committed by another delivery.", 0, 30)],

@@ -5,12 +5,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag_common.contracts import Place
-from rag_ingest.adapters.splitter import WordSplitter
+from rag_ingest.adapters.splitter import PhraseSplitter
 from rag_ingest.domain.documents import Chunk, Heading, ParsedDocument, Part, is_blank
 from rag_ingest.domain.markdown import markdown_headings
+from rag_ingest.domain.size import ChunkSize, Window
 from rag_ingest.domain.splitting import split_document
 
 MAX_CHARACTERS = 200
+SIZE = ChunkSize(10, MAX_CHARACTERS, Window(256, ("en",)))
 
 # Small alphabets make repetitions likely, which is where offsets that are searched for go wrong.
 TRICKY = [
@@ -36,15 +38,8 @@ texts = st.lists(st.sampled_from(TRICKY), max_size=400).map("".join) | st.text(m
 )
 
 
-@pytest.fixture
-def splitter() -> WordSplitter:
-    return WordSplitter(max_words=10, max_characters=MAX_CHARACTERS)
-
-
 def split(parsed: ParsedDocument) -> tuple[Chunk, ...]:
-    return split_document(
-        parsed, WordSplitter(max_words=10, max_characters=MAX_CHARACTERS), max_characters=MAX_CHARACTERS
-    )
+    return split_document(parsed, PhraseSplitter(), SIZE)
 
 
 def paged(pages: list[str]) -> ParsedDocument:
@@ -92,7 +87,7 @@ def test_no_chunk_crosses_a_page(pages: list[str]) -> None:
 @given(text=texts)
 @settings(deadline=None, max_examples=100)
 def test_pieces_of_the_splitter_join_to_the_text(text: str) -> None:
-    assert "".join(WordSplitter(max_words=10, max_characters=MAX_CHARACTERS).split(text)) == text
+    assert "".join(PhraseSplitter().split(text, SIZE)) == text
 
 
 def test_repeated_lines_keep_their_own_offsets() -> None:
@@ -102,15 +97,15 @@ def test_repeated_lines_keep_their_own_offsets() -> None:
     assert [chunk.start for chunk in chunks] == [40 * no for no in range(250)]
 
 
-def test_splitting_is_deterministic(splitter: WordSplitter) -> None:
+def test_splitting_is_deterministic() -> None:
     parsed = ParsedDocument("One two three. " * 300, "text/plain")
     assert split(parsed) == split(parsed)
 
 
 def test_a_chunk_holds_about_the_words_it_may() -> None:
-    splitter = WordSplitter(max_words=100, max_characters=1500)
+    size = ChunkSize(100, 1500, Window(256, ("en",)))
     parsed = ParsedDocument("word and longer-words follow here. " * 1000, "text/plain")
-    chunks = split_document(parsed, splitter, max_characters=1500)
+    chunks = split_document(parsed, PhraseSplitter(), size)
     counts = [len(chunk.text.split()) for chunk in chunks]
     assert max(counts) <= 100
     assert min(counts[:-1]) >= 80

@@ -14,6 +14,7 @@ from rag_common.registry import (
     Registry,
     Upload,
 )
+from rag_common.spaces import Space
 from rag_ingest.domain import ports
 from rag_ingest.domain.documents import Chunk, ParsedDocument
 from rag_ingest.domain.members import Member, member_source
@@ -84,7 +85,16 @@ class IngestRegistry:
         """All chunks, the title and parsing → embedding in one transaction, or nothing."""
         found = _one_line(parsed.title or "")[:MAX_TITLE]
         rows = [
-            ChunkRow(chunk.no, chunk.text, chunk.start, chunk.end, chunk.place, chunk.heading, batch)
+            ChunkRow(
+                no=chunk.no,
+                text=chunk.text,
+                start=chunk.start,
+                end=chunk.end,
+                place=chunk.place,
+                heading=chunk.heading,
+                batch=batch,
+                gap=chunk.gap,
+            )
             for chunk, batch in zip(chunks, batches, strict=True)
         ]
         return await self._registry.ingesting.commit_chunks(
@@ -131,9 +141,9 @@ class IngestRegistry:
         rows = await self._registry.ingesting.chunks(document)
         return [(row.batch, ChunkText(no=row.no, text=row.text)) for row in rows]
 
-    async def active_space(self) -> str:
+    async def active_space(self) -> Space:
         """The space that the installation points to."""
-        return (await self._registry.spaces.installation()).active_space
+        return await self._registry.spaces.active()
 
 
 def _base_name(file_name: str) -> str | None:

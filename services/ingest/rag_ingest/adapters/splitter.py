@@ -1,38 +1,39 @@
-"""The splitter of ``langchain-text-splitters``, measured in words."""
+"""The splitter of ``langchain-text-splitters``, for sentences that are too long for a chunk."""
 
+import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 from langchain_text_splitters.character import RecursiveCharacterTextSplitter
 
-# From the widest pause to the narrowest: paragraphs, lines, sentences, words.
-_PAUSES = [r"(?:\r?\n[ \t]*){2,}", r"\n\s*", r"(?<=[.!?…])\s+", r"\s+"]
+from rag_ingest.domain.size import ChunkSize
+
+# From the widest pause to the narrowest: paragraphs, lines, clauses, words.
+_PAUSES = [r"(?:\r?\n[ \t]*){2,}", r"\n\s*", r"(?<=[;:,—–])\s+", r"\s+"]
+_PIECES_PER_CHUNK = 8
+"""So that pieces of a sentence can be packed together with what stands before and after it."""
+_WHOLE = 1000
 
 
-class WordSplitter:
-    """Pieces of at most ``max_words`` words and about ``max_characters`` characters.
+class PhraseSplitter:
+    """Pieces of at most an eighth of a chunk. A run without white space is not cut, however long."""
 
-    A run without white space is not cut, however long.
-    """
-
-    def __init__(self, *, max_words: int, max_characters: int) -> None:
-        # Every word weighs max_characters / max_words; what is longer than that weighs its length.
-        self._word_weight = max(1, max_characters // max_words)
-        # Exactness rests on three settings: separators stay with the piece before them, nothing is
-        # stripped, and nothing overlaps. The pieces then join to the text, and offsets are sums of lengths;
-        # the library's own add_start_index searches for the piece and finds the wrong one in repeated text.
-        self._splitter = RecursiveCharacterTextSplitter(
-            separators=_PAUSES,
-            is_separator_regex=True,
-            keep_separator="end",
-            strip_whitespace=False,
-            chunk_overlap=0,
-            chunk_size=max_words * self._word_weight,
-            length_function=self._weight,
-        )
-
-    def split(self, text: str) -> Sequence[str]:
+    def split(self, text: str, size: ChunkSize) -> Sequence[str]:
         """Pieces that joined together are ``text`` again."""
-        return self._splitter.split_text(text) if text else ()
+        return _splitter(size).split_text(text) if text else ()
 
-    def _weight(self, text: str) -> int:
-        return max(len(text), self._word_weight * len(text.split()))
+
+@lru_cache(maxsize=64)
+def _splitter(size: ChunkSize) -> RecursiveCharacterTextSplitter:
+    # Exactness rests on three settings: separators stay with the piece before them, nothing is
+    # stripped, and nothing overlaps. The pieces then join to the text, and offsets are sums of lengths;
+    # the library's own add_start_index searches for the piece and finds the wrong one in repeated text.
+    return RecursiveCharacterTextSplitter(
+        separators=_PAUSES,
+        is_separator_regex=True,
+        keep_separator="end",
+        strip_whitespace=False,
+        chunk_overlap=0,
+        chunk_size=_WHOLE // _PIECES_PER_CHUNK,
+        length_function=lambda text: math.ceil(_WHOLE * size.share(text)),
+    )

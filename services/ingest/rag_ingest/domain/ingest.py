@@ -18,11 +18,13 @@ from rag_common.contracts import (
     UpdateIndexedDocument,
 )
 from rag_common.errors import BadDocument, BadMessage, PermanentError
+from rag_common.spaces import Space
 from rag_ingest.domain.announcing import Announcer
 from rag_ingest.domain.batching import batch_numbers, embed_messages
 from rag_ingest.domain.containers import Containers, MemberLimits
 from rag_ingest.domain.documents import Chunk, ParsedDocument, Parser, Source
 from rag_ingest.domain.ports import Content, Contents, Delivery, Generation, Messages, Registry
+from rag_ingest.domain.size import ChunkSize, Window
 from rag_ingest.domain.splitting import Splitter, split_document
 
 UPLOADS_OF_DROPS = uuid.UUID("6f0c3b1a-52f7-4b0e-9d0c-3f2f0f6f5a11")
@@ -37,22 +39,23 @@ class Pipeline:
 
     parsers: Mapping[Lane, Parser]
     splitter: Splitter
-    max_chunk_characters: int
+    chunk_words: int
+    chunk_characters: int
     fingerprint: str
 
-    async def chunks_of(self, source: Source, lane: Lane) -> tuple[ParsedDocument, tuple[Chunk, ...]]:
+    async def chunks_of(
+        self, source: Source, lane: Lane, space: Space
+    ) -> tuple[ParsedDocument, tuple[Chunk, ...]]:
         """:raises BadDocument: the file cannot be read, or nothing of it can be searched."""
         parsed = await self.parsers[lane].parse(source)
+        size = ChunkSize(self.chunk_words, self.chunk_characters, Window(space.max_tokens, space.languages))
         if len(parsed.text) > _LARGE_TEXT:
-            chunks = await asyncio.to_thread(self._split, parsed)
+            chunks = await asyncio.to_thread(split_document, parsed, self.splitter, size)
         else:
-            chunks = self._split(parsed)
+            chunks = split_document(parsed, self.splitter, size)
         if not chunks:
             raise BadDocument("No text was found in the file.", code="no_text")
         return parsed, chunks
-
-    def _split(self, parsed: ParsedDocument) -> tuple[Chunk, ...]:
-        return split_document(parsed, self.splitter, max_characters=self.max_chunk_characters)
 
 
 class Ingest:
@@ -167,14 +170,14 @@ class Ingest:
         document = generation.document
         if await self._registry.begin(document, delivery.attempt):
             await self._announcer.generation(generation, "parsing")
+        space = await self._registry.active_space()
         async with self._containers.room(generation) as room:
             source = Source(path, generation.file_name, generation.media_type, room)
-            parsed, chunks = await self._pipeline.chunks_of(source, delivery.lane)
+            parsed, chunks = await self._pipeline.chunks_of(source, delivery.lane, space)
             if parsed.members or generation.has_members:
                 # before its own chunks: whatever stops this job, the next one comes here again
                 await self._containers.take_in(generation, parsed.members, delivery, self._resume)
-        space = await self._registry.active_space()
-        batches = batch_numbers((chunk.text for chunk in chunks), document=document, space=space)
+        batches = batch_numbers((chunk.text for chunk in chunks), document=document, space=space.name)
         untitled = generation.title in (generation.file_name, generation.source_uri)
         if await self._registry.commit_chunks(
             document,
@@ -186,7 +189,7 @@ class Ingest:
         ):
             await self._announcer.generation(generation, "embedding")
             texts = [ChunkText(no=chunk.no, text=chunk.text) for chunk in chunks]
-            await self._publish(document, space, list(zip(batches, texts, strict=True)), delivery)
+            await self._publish(document, space.name, list(zip(batches, texts, strict=True)), delivery)
         else:
             await self._after_refusal(document, delivery)
 
@@ -201,7 +204,8 @@ class Ingest:
 
     async def _republish(self, generation: Generation, delivery: Delivery) -> None:
         chunks = await self._registry.chunks(generation.document)
-        await self._publish(generation.document, await self._registry.active_space(), chunks, delivery)
+        space = await self._registry.active_space()
+        await self._publish(generation.document, space.name, chunks, delivery)
 
     async def _give_up(self, generation: Generation) -> None:
         if await self._registry.supersede(generation.document):

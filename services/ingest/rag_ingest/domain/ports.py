@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from rag_common.contracts import ChunkText, DocumentRef, DocumentState, IngestDocument, Lane, Message
+from rag_common.spaces import Space
 from rag_ingest.domain.documents import Chunk, ParsedDocument
 from rag_ingest.domain.members import Member
 
@@ -163,7 +164,7 @@ class Registry(Protocol):
     async def chunks(self, document: DocumentRef) -> Sequence[tuple[int, ChunkText]]:
         """The committed chunks with the numbers of their batches, in order."""
 
-    async def active_space(self) -> str:
+    async def active_space(self) -> Space:
         """The embedding space that new documents go to."""
 
 

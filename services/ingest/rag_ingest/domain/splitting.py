@@ -1,45 +1,80 @@
-"""Cuts a document into chunks: within one page and one section, with exact offsets."""
+"""Cuts a document into chunks: within one page and one section, at good pauses, with exact offsets."""
 
 import unicodedata
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from rag_common.contracts import NOWHERE, Place
+from rag_ingest.domain.blocks import Pause, Unit, units
 from rag_ingest.domain.documents import Chunk, Heading, HeadingPaths, ParsedDocument, Part, is_blank
+from rag_ingest.domain.packing import Sized, pack
+from rag_ingest.domain.size import ChunkSize
 
 SECTION_LEVEL = 2
 """Headings up to this level begin a new chunk."""
+MAX_GAP = 1000
+"""Characters of white space between two chunks that are kept to join them again."""
 _JOINERS = "\u200d\ufe0e\ufe0f"
 _SKIN_TONES = range(0x1F3FB, 0x1F400)
 
 
 class Splitter(Protocol):
-    """Cuts running text where a reader would pause."""
+    """Cuts a sentence that is too long for a chunk where a reader would pause."""
 
-    def split(self, text: str) -> Sequence[str]:
-        """Pieces, none empty, which joined together are ``text`` again."""
+    def split(self, text: str, size: ChunkSize) -> Sequence[str]:
+        """Pieces, none empty, which joined together are ``text`` again; words stay whole."""
 
 
-def split_document(parsed: ParsedDocument, splitter: Splitter, *, max_characters: int) -> tuple[Chunk, ...]:
-    """The chunks of a document, in order; none is blank or longer than ``max_characters``."""
+def split_document(parsed: ParsedDocument, splitter: Splitter, size: ChunkSize) -> tuple[Chunk, ...]:
+    """The chunks of a document, in order; none is blank or longer than ``size.characters``."""
     paths = HeadingPaths(parsed.headings)
     chunks: list[Chunk] = []
     for part, start, end in _segments(parsed):
-        for chunk_start, chunk_end in _spans(parsed.text[start:end], start, splitter, max_characters):
-            text = parsed.text[chunk_start:chunk_end]
-            heading = paths.of(parsed.text, chunk_start, chunk_end)
-            place = _place(parsed.text, part, chunk_start, chunk_end)
-            chunks.append(Chunk(len(chunks), text, chunk_start, chunk_end, place, heading))
+        places = _Places(parsed.text, part)
+        previous_end: int | None = None
+        for chunk_start, chunk_end in _spans(parsed, part, (start, end), splitter, size):
+            chunks.append(
+                Chunk(
+                    no=len(chunks),
+                    text=parsed.text[chunk_start:chunk_end],
+                    start=chunk_start,
+                    end=chunk_end,
+                    place=places.of(chunk_start, chunk_end),
+                    heading=paths.of(parsed.text, chunk_start, chunk_end),
+                    gap=_gap(parsed.text, previous_end, chunk_start),
+                )
+            )
+            previous_end = chunk_end
     return tuple(chunks)
 
 
-def _place(text: str, part: Part, start: int, end: int) -> Place:
-    """The part's place, with the rows of a sheet that the span touches."""
-    if not part.rows:
-        return part.place
-    first = text.count("\n", part.start, start)
-    last = first + text.count("\n", start, end)
-    return part.place.model_copy(update={"rows": (part.rows[first], part.rows[last])})
+class _Places:
+    """The part's place, with the rows of a sheet that a span touches."""
+
+    def __init__(self, text: str, part: Part) -> None:
+        self._part = part
+        self._lines = _line_starts(text, part) if part.rows else []
+
+    def of(self, start: int, end: int) -> Place:
+        if not self._lines:
+            return self._part.place
+        first = bisect_right(self._lines, start) - 1
+        last = bisect_left(self._lines, end) - 1
+        return self._part.place.model_copy(update={"rows": (self._part.rows[first], self._part.rows[last])})
+
+
+def _line_starts(text: str, part: Part) -> list[int]:
+    starts = [part.start]
+    while newline := text.find("\n", starts[-1], part.end) + 1:
+        starts.append(newline)
+    return starts
+
+
+def _gap(text: str, previous_end: int | None, start: int) -> str | None:
+    if previous_end is None or start - previous_end > MAX_GAP:
+        return None
+    return text[previous_end:start]
 
 
 def _segments(parsed: ParsedDocument) -> Iterator[tuple[Part, int, int]]:
@@ -70,27 +105,75 @@ def _section_starts(text: str, headings: tuple[Heading, ...]) -> list[int]:
     return starts
 
 
-def _spans(text: str, offset: int, splitter: Splitter, max_characters: int) -> Iterator[tuple[int, int]]:
-    position = offset
-    for piece in splitter.split(text):
-        for part in _cut_long(piece, max_characters):
-            start = position + len(part) - len(part.lstrip())
-            end = position + len(part.rstrip())
-            position += len(part)
-            if not is_blank(part):
-                yield start, end
+def _spans(
+    parsed: ParsedDocument, part: Part, segment: tuple[int, int], splitter: Splitter, size: ChunkSize
+) -> Iterator[tuple[int, int]]:
+    text, (position, end) = parsed.text, segment
+    found = units(text, position, end, parsed.headings, rows=bool(part.rows))
+    for chunk_end in pack(list(_sized(text, position, found, splitter, size))):
+        piece = text[position:chunk_end]
+        if not is_blank(piece):
+            yield position + len(piece) - len(piece.lstrip()), position + len(piece.rstrip())
+        position = chunk_end
 
 
-def _cut_long(piece: str, limit: int) -> Iterator[str]:
+def _sized(
+    text: str, position: int, found: Sequence[Unit], splitter: Splitter, size: ChunkSize
+) -> Iterator[Sized]:
+    """The units with their sizes; one that does not fit into a chunk, in pieces that do."""
+    for unit in found:
+        whole = text[position : unit.end]
+        filled = size.share(whole)
+        if filled <= 1:
+            yield Sized(unit.end, unit.pause, filled)
+        else:
+            for piece in _pieces(whole, splitter, size):
+                position += len(piece)
+                pause = unit.pause if position == unit.end else _pause_after(piece)
+                yield Sized(position, pause, size.share(piece))
+        position = unit.end
+
+
+def _pause_after(piece: str) -> Pause:
+    words = piece.rstrip()
+    if "\n" in piece[len(words) :]:
+        return Pause.LINE
+    return Pause.CLAUSE if words.endswith((",", ";", ":", "—", "–")) else Pause.WORDS
+
+
+def _pieces(text: str, splitter: Splitter, size: ChunkSize) -> Iterator[str]:
+    for piece in splitter.split(text, size):
+        if size.share(piece) <= 1:
+            yield piece
+        else:
+            yield from _cut_long(piece, size)
+
+
+def _cut_long(piece: str, size: ChunkSize) -> Iterator[str]:
     """Text without a pause is cut by length, but not within a character that is written as several."""
     start = 0
-    while len(piece) - start > limit:
-        cut = start + limit
-        while cut > start + limit // 2 and _continues(piece, cut):
-            cut -= 1
-        yield piece[start:cut]
+    while len(piece) - start > size.characters:
+        cut = _whole_characters(piece, start, start + size.characters)
+        yield from _halved(piece[start:cut], size)
         start = cut
-    yield piece[start:]
+    yield from _halved(piece[start:], size)
+
+
+def _halved(piece: str, size: ChunkSize) -> Iterator[str]:
+    if size.share(piece) <= 1 or len(piece) == 1:
+        yield piece
+        return
+    middle = _whole_characters(piece, 0, (len(piece) + 1) // 2)
+    yield from _halved(piece[:middle], size)
+    yield from _halved(piece[middle:], size)
+
+
+def _whole_characters(text: str, start: int, cut: int) -> int:
+    """The last place up to ``cut`` that is not within a composed character, if it is not too far."""
+    best = cut
+    while best > start + (cut - start) // 2 and _continues(text, best):
+        best -= 1
+    return best
 
 
 def _continues(text: str, index: int) -> bool:
