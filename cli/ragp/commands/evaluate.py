@@ -105,6 +105,10 @@ def evaluate(
     first = SearchSettings.parse(settings)
     all_settings = [first, *(SearchSettings.parse(text, first) for text in compare or [])]
     floors = _floors(fail_under or [], budget)
+    for path in filter(None, (html, json_file)):
+        if not path.parent.is_dir():
+            # Better now than after an hour of questions.
+            raise CommandError(f"there is no directory {path.parent} to write {path.name} into")
     task = _task(questions, collection, ingest)
     gateway = find_gateway(settings_from(data_dir=data_dir, url=url, api_key=api_key))
     done = asyncio.run(_run(gateway, task, all_settings, budget, questions.name))
