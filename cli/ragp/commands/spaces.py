@@ -106,7 +106,7 @@ async def _fill(settings: CliSettings, name: str, *, wait: bool) -> int:
 
 
 async def _use(settings: CliSettings, name: str, *, force: bool) -> None:
-    async with _registry(settings) as registry:
+    async with _registry(settings, name) as registry:
         await registry.spaces.activate(name, even_incomplete=force)
 
 
@@ -118,13 +118,16 @@ async def _check_served(settings: CliSettings, name: str) -> None:
 
 
 @asynccontextmanager
-async def _registry(settings: CliSettings) -> AsyncIterator["Registry"]:
-    """:raises CommandError: whatever the registry refuses, with the cure that goes with it."""
+async def _registry(settings: CliSettings, name: str | None = None) -> AsyncIterator["Registry"]:
+    """``name``: the space in question.
+
+    :raises CommandError: whatever the registry refuses, with the cure that goes with it.
+    """
     from rag_common.registry import Registry, SpaceIncomplete, UnknownSpace
 
     cures = {
         UnknownSpace.code: "ragp spaces list",
-        SpaceIncomplete.code: "complete them: ragp spaces fill NAME; or --force",
+        SpaceIncomplete.code: f"ragp spaces fill {name}, or --force",
     }
     try:
         registry = await Registry.connect(find_database(settings), pool_size=1)
