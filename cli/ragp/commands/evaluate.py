@@ -111,7 +111,7 @@ def evaluate(
             raise CommandError(f"there is no directory {path.parent} to write {path.name} into")
     task = _task(questions, collection, ingest)
     gateway = find_gateway(settings_from(data_dir=data_dir, url=url, api_key=api_key))
-    done = asyncio.run(_run(gateway, task, all_settings, budget, questions.name))
+    done = asyncio.run(_run(gateway, task, all_settings, budget, questions.resolve().name))
     print_report(done, out)
     if html is not None:
         _write(html, html_report(done))
