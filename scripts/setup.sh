@@ -61,6 +61,8 @@ optional_tools() {
     done <<'TOOLS'
 curl:curl:the test that runs the README's examples is skipped
 /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core:"make corpus" cannot rebuild the example PDFs
+tesseract:tesseract-ocr:the text in pictures and scans cannot be recognised, and its tests are skipped
+/usr/share/tesseract-ocr/5/tessdata/rus.traineddata:tesseract-ocr-rus:Russian scans cannot be recognised
 TOOLS
 }
 

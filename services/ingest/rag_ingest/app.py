@@ -1,5 +1,6 @@
 """The ingest service, wired together: ``python -m rag_ingest.app``."""
 
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
@@ -16,11 +17,12 @@ from rag_common.registry import Registry
 from rag_common.service import make_service, serve, when_available
 from rag_common.topology import Topology
 from rag_ingest.adapters.contents import ObjectContents
+from rag_ingest.adapters.ocr_options import OcrOptions
 from rag_ingest.adapters.parser import FileParser
 from rag_ingest.adapters.registry import IngestRegistry
 from rag_ingest.adapters.splitter import PhraseSplitter
 from rag_ingest.adapters.work_dir import private_directory
-from rag_ingest.adapters.worker_pool import WorkerPool
+from rag_ingest.adapters.worker_pool import DEFAULT_COMMAND, WorkerPool
 from rag_ingest.adapters.worker_process import Limits
 from rag_ingest.domain.containers import MemberLimits
 from rag_ingest.domain.fingerprint import pipeline_fingerprint
@@ -40,6 +42,9 @@ def fingerprint_of(settings: IngestSettings) -> str:
             "pipeline": PIPELINE_VERSION,
             "kreuzberg": version("kreuzberg"),
             "langchain-text-splitters": version("langchain-text-splitters"),
+            "chardet": version("chardet"),
+            "ftfy": version("ftfy"),
+            "ocr": f"{settings.ocr_languages} {settings.ocr_min_confidence}" if settings.ocr else "",
             "chunk_words": settings.chunk_words,
             "chunk_characters": settings.chunk_characters,
         }
@@ -102,7 +107,18 @@ class _Service:
             wall_seconds=settings.parser_wall_seconds,
             max_characters=settings.max_document_characters,
         )
-        return WorkerPool(settings.parser_processes, limits=limits, idle_seconds=settings.parser_idle_seconds)
+        options = OcrOptions(
+            enabled=settings.ocr,
+            program=shutil.which("tesseract"),
+            languages=settings.ocr_languages,
+            least_confidence=settings.ocr_min_confidence,
+        )
+        return WorkerPool(
+            settings.parser_processes,
+            limits=limits,
+            idle_seconds=settings.parser_idle_seconds,
+            command=(*DEFAULT_COMMAND, options.as_json()),
+        )
 
     def _subscribe(
         self,

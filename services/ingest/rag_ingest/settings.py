@@ -41,6 +41,15 @@ class IngestSettings(DatabaseSettings):
     parser_idle_seconds: float = Field(
         60.0, gt=0, description="Time without a file after which a parser process is stopped."
     )
+    ocr: bool = Field(True, description="Whether the text in pictures and scanned pages is recognised.")
+    ocr_languages: str = Field(
+        "eng+rus",
+        pattern=r"^\w+(\+\w+)*$",
+        description="Languages of that text, as tesseract names them, with + between them.",
+    )
+    ocr_min_confidence: float = Field(
+        60.0, ge=0, le=100, description="Confidence below which a recognised line is left out."
+    )
     work_dir: Path | None = Field(
         None, description="Directory for the files of running jobs; none: the system's temporary directory."
     )

@@ -156,7 +156,7 @@ async def test_text_of_any_encoding_becomes_what_was_meant(reader: Reader) -> No
         (b"\xef\xbb\xbfCaf\xe9 au lait", "latin.txt", "invalid_utf8"),
         (b"\xef\xbb\xbf<html>Caf\xe9 au lait", "latin.html", "invalid_utf8"),
         (archive({"xl/workbook.xml": b"<workbook/>"}), "sheet.xlsx", "damaged_file"),
-        (b"\x89PNG\r\n\x1a\n" + bytes(100), "picture.txt", "unsupported_format"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(100), "picture.txt", "damaged_file"),
     ],
 )
 async def test_bad_files_are_refused_with_a_code(reader: Reader, data: bytes, name: str, code: str) -> None:

@@ -39,6 +39,14 @@ from rag_ingest.domain.text import decode_text, parse_text
         (b"<note/>", "note.xml", None, "xml"),
         (b'<?xml version="1.0"?><html>', "page.xml", None, "html"),
         (b"GIF8 is how a picture begins.", "notes.txt", None, "text"),
+        (b"BM is how another begins.", "notes.txt", None, "text"),
+        (b"\x89PNG\r\n\x1a\n\x00", "scan.pdf", None, "image"),
+        (b"\xff\xd8\xff\xe0", "photo", None, "image"),
+        (b"GIF89a\x00\x00\x01", "notes.txt", None, "image"),
+        (b"II*\x00\x08", None, None, "image"),
+        (b"RIFF\x00\x00\x01\x02WEBPVP8 ", None, None, "image"),
+        (b"BM\x36\x00\x03\x00\x00\x00\x00\x00", None, None, "image"),
+        (b"words in fact", "lying.png", "image/png", "text"),
     ],
 )
 def test_detection(head: bytes, file_name: str | None, media_type: str | None, expected: Format) -> None:
@@ -48,8 +56,7 @@ def test_detection(head: bytes, file_name: str | None, media_type: str | None, e
 @pytest.mark.parametrize(
     ("head", "file_name", "code", "words"),
     [
-        (b"\x89PNG\r\n\x1a\n\x00", "scan.pdf", "unsupported_format", "PNG"),
-        (b"GIF89a\x00\x00\x01\x02\x03", "notes.txt", "unsupported_format", "GIF"),
+        (b"RIFF\x00\x00\x01\x02WAVE", "notes.txt", "unsupported_format", "RIFF"),
         (b"\x7fELF\x02\x01", None, "unsupported_format", "program"),
         (b"\x78\x9f\x3e\x22\x01", "winmail.dat", "unsupported_format", "winmail.dat"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "secret.docx", "password_protected", "password"),
@@ -66,7 +73,7 @@ def test_what_cannot_be_read_is_named(head: bytes, file_name: str | None, code: 
 
 def test_unsupported_formats_name_the_supported_ones() -> None:
     with pytest.raises(BadDocument, match=re.escape(SUPPORTED)):
-        detect_format(b"\xff\xd8\xff\xe0", file_name="photo.jpg", media_type=None)
+        detect_format(b"OggS\x00", file_name="song.ogg", media_type=None)
 
 
 characters = st.characters(exclude_categories=("Cc", "Cs")) | st.sampled_from("\r\n\t")

@@ -116,11 +116,15 @@ def _send(stream: BinaryIO, body: bytes) -> None:
 
 
 def main() -> None:
-    """``python -m rag_ingest.adapters.worker MEMORY_BYTES``."""
+    """``python -m rag_ingest.adapters.worker [OPTIONS_OF_OCR] MEMORY_BYTES``; the options are JSON."""
+    from rag_ingest.adapters.ocr_options import OcrOptions, configure
     from rag_ingest.adapters.readers import extract
 
+    *options, memory_bytes = sys.argv[1:]
+    if options:
+        configure(OcrOptions(**json.loads(options[0])))
     with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
-        serve(extract, int(sys.argv[1]))
+        serve(extract, int(memory_bytes))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import tempfile
 from asyncio.subprocess import PIPE, Process
@@ -94,8 +95,9 @@ class WorkerProcess:
             self._retirement.cancel()
         if process is None:
             return
+        # Also when it has ended by itself: what it had started may be running still.
         with contextlib.suppress(ProcessLookupError):
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
         if process.stdin is not None:
             process.stdin.close()
         await process.wait()
@@ -126,7 +128,9 @@ class WorkerProcess:
             stdin=PIPE,
             stdout=PIPE,
             stderr=PIPE,
-            env={"MALLOC_ARENA_MAX": "2", "TMPDIR": tempfile.gettempdir(), "LANG": "C.UTF-8"},
+            env=_environment(),
+            # What it starts dies with it: the whole group is killed.
+            start_new_session=True,
         )
         self._stderr = asyncio.create_task(_tail(process.stderr))
         self._files = 0
@@ -177,6 +181,16 @@ class WorkerProcess:
     def _noise(self) -> str:
         """What a process that has ended wrote to standard error, at most its end."""
         return self._stderr.result().decode(errors="replace") if self._stderr is not None else ""
+
+
+def _environment() -> dict[str, str]:
+    """One thread for tesseract: the pool decides how many files are read at a time."""
+    return {
+        "MALLOC_ARENA_MAX": "2",
+        "OMP_THREAD_LIMIT": "1",
+        "TMPDIR": tempfile.gettempdir(),
+        "LANG": "C.UTF-8",
+    }
 
 
 class _AnswerTooLong(Exception):

@@ -51,7 +51,8 @@ MEDIA_TYPES: dict[Format, str] = {
 }
 SUPPORTED = (
     "plain text, Markdown, HTML, XML, JSON, CSV, PDF, RTF, EPUB, mails (EML, MSG), ZIP archives,"
-    " the files of Office (DOCX, PPTX, XLSX) and those of LibreOffice (ODT, ODP, ODS)"
+    " the files of Office (DOCX, PPTX, XLSX) and those of LibreOffice (ODT, ODP, ODS),"
+    " scans and pictures with text (PNG, JPEG, TIFF, WebP, BMP, GIF)"
 )
 MARKED: frozenset[Format] = frozenset(
     {"pdf", "docx", "pptx", "xlsx", "odt", "ods", "odp", "epub", "rtf", "msg", "zip", "image"}
@@ -87,6 +88,7 @@ _EXTENSIONS: dict[str, Format] = {
     ".eml": "eml",
     ".msg": "msg",
     ".zip": "zip",
+    **dict.fromkeys((".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gif"), "image"),
 }
 _DECLARED: dict[str, Format] = {media_type: name for name, media_type in MEDIA_TYPES.items()}
 _DECLARED |= {
@@ -98,17 +100,13 @@ _DECLARED |= {
     "application/jsonl": "json",
     "application/geo+json": "json",
     "text/xml": "xml",
+    **dict.fromkeys(("image/jpeg", "image/tiff", "image/webp", "image/bmp", "image/gif"), "image"),
 }
 
 _PROTECTABLE = {".docx", ".docm", ".pptx", ".pptm", ".xlsx", ".xlsm"}
 """Office wraps these into a container of the old kind when they get a password."""
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _FOREIGN: tuple[tuple[bytes, str], ...] = (
-    (b"\x89PNG\r\n", "a PNG image"),
-    (b"\xff\xd8\xff", "a JPEG image"),
-    (b"GIF8", "a GIF image"),
-    (b"II*\x00", "a TIFF image"),
-    (b"MM\x00*", "a TIFF image"),
     (b"RIFF", "a RIFF media file"),
     (b"OggS", "an Ogg media file"),
     (b"ID3", "an MP3 file"),
@@ -123,6 +121,11 @@ _FOREIGN: tuple[tuple[bytes, str], ...] = (
     (b"SQLite format 3\x00", "an SQLite database"),
     (b"%!PS", "a PostScript file"),
     (b"\x78\x9f\x3e\x22", "a winmail.dat of Outlook, which its sender can avoid by mails in HTML"),
+)
+_IMAGE = re.compile(
+    # PNG, JPEG, GIF, TIFF, WebP, BMP: two reserved words of a BMP are zero
+    rb"\x89PNG\r\n|\xff\xd8\xff|GIF8[79]a|II\*\x00|MM\x00\*|RIFF.{4}WEBP|BM.{4}\x00{4}",
+    re.DOTALL,
 )
 _HEADER = re.compile(rb"(?:([!-9;-~]+):|[ \t]|From )")
 _TRAVELLED = {b"message-id", b"received", b"mime-version"}
@@ -164,6 +167,8 @@ def detect_format(head: bytes, *, file_name: str | None, media_type: str | None)
                 code="password_protected",
             )
         return "msg"
+    if _IMAGE.match(head):
+        return "image"
     for magic, found in _FOREIGN:
         if head.startswith(magic) and not (magic.isalnum() and looks_like_text(head)):
             raise unsupported(found)

@@ -17,6 +17,7 @@ from rag_ingest.domain.members import Room
 _READERS: dict[Format, str] = {
     "html": "html",
     "pdf": "pdf",
+    "image": "image",
     "docx": "docx",
     "pptx": "pptx",
     "xlsx": "xlsx",
