@@ -3,6 +3,7 @@
 import codecs
 import re
 from dataclasses import dataclass, field
+from email.errors import HeaderParseError
 from email.header import decode_header
 
 from rag_common.errors import BadDocument
@@ -76,7 +77,7 @@ def header_text(value: str, declared: str | None = None) -> str:
     text = text.replace("\r", "").replace("\n", "")
     try:
         pieces = decode_header(text)
-    except ValueError:
+    except (HeaderParseError, ValueError):
         # base64 that is none
         return one_line(text)
     texts = [

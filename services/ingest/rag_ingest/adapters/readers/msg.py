@@ -1,5 +1,7 @@
 """MSG: a mail as Outlook saves it, its text and its attachments."""
 
+import errno
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email import message_from_string
@@ -58,9 +60,12 @@ def _opened(path: Path, kind: Format) -> Iterator[OleFileIO]:
             if not is_message(ole):
                 raise unsupported("a Microsoft Office file of the old binary kind (.doc, .xls, .ppt)")
             yield ole
-    except OleFileError as error:
+    except OSError as error:
+        # its own error, or a place that no file has; whatever else fails is not the file's fault
+        if not isinstance(error, OleFileError) and error.errno != errno.EINVAL:
+            raise
         raise damaged(kind) from error
-    except (IndexError, RecursionError, ValueError) as error:
+    except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError, struct.error) as error:
         # olefile trusts some numbers of the file
         raise damaged(kind) from error
 
