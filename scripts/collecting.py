@@ -27,6 +27,8 @@ _TEXTS: dict[str, tuple[int | str, ...]] = {
 """Callable → positions and names of its arguments that people read."""
 _KEYWORDS = frozenset({"cure", "reason"})
 """Arguments that people read whatever is called, save a logger."""
+_RETURNING = frozenset({"__str__", "title_of"})
+"""Functions that return what people read."""
 _LOGGERS = frozenset({"_log", "log", "logger"})
 _TABLES = frozenset({("rag_ingest/domain/formats.py", "_FOREIGN")})
 """Module constants that hold phrases for messages."""
@@ -123,7 +125,7 @@ class _Collector(ast.NodeVisitor):
         self.generic_visit(node)
 
     def visit_Return(self, node: ast.Return) -> None:
-        if self._functions[-1:] == ["__str__"] and node.value is not None:
+        if node.value is not None and self._functions and self._functions[-1] in _RETURNING:
             self._add(node.value)
         self.generic_visit(node)
 

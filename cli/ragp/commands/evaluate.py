@@ -23,6 +23,7 @@ from ragp.evaluation.scoring import metrics_with
 from ragp.evaluation.search_settings import SearchSettings
 from ragp.evaluation.terminal import print_report
 from ragp.evaluation.uploading import upload_texts
+from ragp.language import _
 from ragp.options import ApiKey, DataDir, Url, settings_from
 from ragp.outcomes import progress
 from ragp.target import Gateway, find_gateway
@@ -126,12 +127,10 @@ def _task(path: Path, collection: str | None, ingest: bool) -> Task:
         name = collection if collection is not None else path.resolve().name
         _check_name(name)
         folder = read_folder(path, name)
-        for count, what in (
-            (folder.unjudged, "queries without a relevant document"),
-            (folder.empty, "empty documents"),
-        ):
-            if count:
-                report(f"left out: {count} {what}")
+        if folder.unjudged:
+            report(f"left out: {folder.unjudged} queries without a relevant document")
+        if folder.empty:
+            report(f"left out: {folder.empty} empty documents")
         return Task(folder.questions, name, folder.documents if ingest else ())
     if ingest:
         raise CommandError(f"{path} is not a folder with documents", cure="put them in with ragp ingest")
@@ -154,9 +153,9 @@ async def _run(
     async with GatewayClient(gateway, patience=PATIENCE) as client:
         with progress() as bar:
             if task.collection is not None and task.documents:
-                indexing = bar.add_task("index", total=len(task.documents))
+                indexing = bar.add_task(_("index"), total=len(task.documents))
                 await upload_texts(client, task.collection, task.documents, lambda: bar.advance(indexing))
-            asking = bar.add_task("ask", total=len(task.questions) * len(settings))
+            asking = bar.add_task(_("ask"), total=len(task.questions) * len(settings))
             runs = await measure(client, task.questions, settings, budget, lambda: bar.advance(asking))
         missing = await missing_documents(client, runs)
     return report_on(source, created_at, runs, settings, budget, missing)
@@ -184,10 +183,14 @@ def _good_enough(done: Report, floors: dict[str, float]) -> bool:
     for metric, floor in floors.items():
         figure = done.summaries[0].figures.get(metric)
         if figure is None:
-            out.print(f"[red]no question can be measured by {metric}[/red]")
+            told = _("no question can be measured by {metric}").format(metric=metric)
+            out.print(f"[red]{told}[/red]")
             good = False
         elif figure.mean < floor:
-            out.print(f"[red]{metric} is {figure.mean:.4f}, under {floor:g}[/red]")
+            told = _("{metric} is {mean}, under {floor}")
+            out.print(
+                f"[red]{told.format(metric=metric, mean=f'{figure.mean:.4f}', floor=f'{floor:g}')}[/red]"
+            )
             good = False
     return good
 

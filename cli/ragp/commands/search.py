@@ -60,8 +60,8 @@ async def ask(
 def print_passages(answer: dict[str, Any]) -> None:
     """One block per passage: where it is from and how well it fits, then the beginning of its text."""
     if answer.get("degraded"):
-        reason = answer.get("reason") or "a part of the search was not available"
-        told = _("degraded: {reason}").format(reason=translate(reason))
+        reason = translate(answer.get("reason") or "") or _("a part of the search was not available")
+        told = _("degraded: {reason}").format(reason=reason)
         out.print(f"[yellow]{escape(told)}[/]")
     if not answer["passages"]:
         out.print(_("no passages found"))

@@ -10,6 +10,7 @@ from ragp.evaluation.comparing import Comparison
 from ragp.evaluation.report import Report
 from ragp.evaluation.scoring import title_of
 from ragp.evaluation.summary import Figure, Summary
+from ragp.language import _, translate
 
 _PROBLEMS = 5
 _WORST = 5
@@ -25,36 +26,44 @@ def _parts(report: Report) -> Iterator[Table | str]:
     yield _figures(report)
     for summary in report.summaries:
         if summary.groups:
-            yield f"\n[bold]{escape(summary.name)}[/bold], by group"
+            yield "\n" + _("[bold]{name}[/bold], by group").format(name=escape(summary.name))
             yield _groups(summary)
     for comparison in report.comparisons:
-        yield f"\n[bold]{escape(comparison.second)}[/bold] against {escape(comparison.first)}"
+        yield "\n" + _("[bold]{second}[/bold] against {first}").format(
+            second=escape(comparison.second), first=escape(comparison.first)
+        )
         yield _changes(comparison)
     yield from _worst(report.summaries[0])
 
 
 def _warnings(report: Report) -> Iterator[str]:
     for summary in report.summaries:
-        for kind, count in (("error", summary.errors), ("degraded", summary.degraded)):
+        for kind, count, told in (
+            (
+                "error",
+                summary.errors,
+                _("{name}: {count} of {asked} questions got no answer; they are in no figure:"),
+            ),
+            (
+                "degraded",
+                summary.degraded,
+                _("{name}: {count} of {asked} questions got a degraded answer; they are in no figure:"),
+            ),
+        ):
             if count:
-                what = "got no answer" if kind == "error" else "got a degraded answer"
-                yield (
-                    f"[yellow]{escape(summary.name)}: {count} of {summary.asked} questions {what};"
-                    " they are in no figure:[/]"
-                )
+                line = told.format(name=escape(summary.name), count=count, asked=summary.asked)
+                yield f"[yellow]{line}[/]"
                 listed = [problem for problem in summary.problems if problem.kind == kind][:_PROBLEMS]
                 yield from (
-                    f"  {escape(problem.id)}  {escape(problem.question)}: {escape(problem.reason)}"
+                    f"  {escape(problem.id)}  {escape(problem.question)}: {escape(translate(problem.reason))}"
                     for problem in listed
                 )
     if report.missing:
         names = ", ".join(report.missing[:_PROBLEMS])
         rest = len(report.missing) - _PROBLEMS
-        more = f" and {rest} more" if rest > 0 else ""
-        yield (
-            f"[yellow]expected documents that are not searchable, or misspelt: {escape(names)}{more};"
-            " they count as not found[/]"
-        )
+        more = " " + _("and {count} more").format(count=rest) if rest > 0 else ""
+        told = _("expected documents that are not searchable, or misspelt: {names}; they count as not found")
+        yield f"[yellow]{told.format(names=escape(names) + more)}[/]"
 
 
 def _table(*columns: str, left: int = 1) -> Table:
@@ -69,11 +78,14 @@ def _figures(report: Report) -> Table:
     table = _table("", *(summary.name for summary in report.summaries))
     for metric in _all_metrics(report):
         cells = (_with_interval(summary.figures.get(metric)) for summary in report.summaries)
-        table.add_row(title_of(metric), *cells)
-    table.add_row("questions scored", *(_scored(summary) for summary in report.summaries))
+        table.add_row(translate(title_of(metric)), *cells)
+    table.add_row(_("questions scored"), *(_scored(summary) for summary in report.summaries))
     table.add_row(
-        "answer time, p50 / p95",
-        *(f"{summary.p50_ms:.0f} / {summary.p95_ms:.0f} ms" for summary in report.summaries),
+        _("answer time, p50 / p95"),
+        *(
+            _("{p50} / {p95} ms").format(p50=f"{summary.p50_ms:.0f}", p95=f"{summary.p95_ms:.0f}")
+            for summary in report.summaries
+        ),
     )
     return table
 
@@ -89,11 +101,14 @@ def _with_interval(figure: Figure | None) -> str:
 
 
 def _scored(summary: Summary) -> str:
-    return f"{summary.asked - summary.errors - summary.degraded} of {summary.asked}"
+    scored = summary.asked - summary.errors - summary.degraded
+    return _("{scored} of {asked}").format(scored=scored, asked=summary.asked)
 
 
 def _groups(summary: Summary) -> Table:
-    table = _table("", "", "questions", *map(title_of, summary.figures), left=2)
+    table = _table(
+        "", "", _("questions"), *(translate(title_of(metric)) for metric in summary.figures), left=2
+    )
     for group in summary.groups:
         cells = (
             f"{group.figures[metric]:.3f}" if metric in group.figures else "-" for metric in summary.figures
@@ -103,13 +118,13 @@ def _groups(summary: Summary) -> Table:
 
 
 def _changes(comparison: Comparison) -> Table:
-    table = _table("", "difference", "95% interval", "p", "better", "worse")
+    table = _table("", _("difference"), _("95% interval"), "p", _("better"), _("worse"))
     for metric, change in comparison.changes.items():
         colour = ("green" if change.difference > 0 else "red") if change.significant else "dim"
         table.add_row(
-            title_of(metric),
+            translate(title_of(metric)),
             f"[{colour}]{change.difference:+.3f}[/]",
-            f"{change.low:+.3f} to {change.high:+.3f}",
+            _("{low} to {high}").format(low=f"{change.low:+.3f}", high=f"{change.high:+.3f}"),
             f"{change.p_value:.4f}",
             str(change.better),
             str(change.worse),
@@ -120,12 +135,14 @@ def _changes(comparison: Comparison) -> Table:
 def _worst(summary: Summary) -> Iterator[str]:
     if not summary.worst:
         return
-    yield f"\n[bold]worst questions[/bold], {escape(summary.name)}"
+    yield "\n" + _("[bold]worst questions[/bold], {name}").format(name=escape(summary.name))
+    expected, came_back = _("expected"), _("came back")
+    width = max(len(expected), len(came_back))
     for worst in summary.worst[:_WORST]:
         yield f"{worst.value:.3f}  [bold]{escape(worst.question)}[/bold]  [dim]{escape(worst.id)}[/dim]"
-        yield f"       expected  {escape(', '.join(worst.expected))}"
+        yield f"       {expected:<{width}} {escape(', '.join(worst.expected))}"
         for found in worst.returned[:2]:
             colour = "green" if found.expected else "dim"
-            yield f"       came back [{colour}]{escape(found.title)}[/]: {escape(found.text[:80])}"
+            yield f"       {came_back:<{width}} [{colour}]{escape(found.title)}[/]: {escape(found.text[:80])}"
         if not worst.returned:
-            yield "       nothing came back"
+            yield "       " + _("nothing came back")
