@@ -13,6 +13,8 @@ from rag_ingest.domain.formats import MEDIA_TYPES, Format
 
 _SEPARATORS = "\t;|,"
 """The likelier it is that one is meant, if it occurs at all, the earlier it stands."""
+_NONE = "\x1f"
+"""Separates nothing: each line is a cell, whatever stands in it."""
 _SAMPLE = 64 * 1024
 _MAX_LINES_IN_CELL = 200
 """A cell of more lines is none: somewhere a quotation mark was opened and never closed."""
@@ -60,7 +62,7 @@ def _separator(text: str) -> str:
     sample = text[:_SAMPLE]
     if len(text) > _SAMPLE:
         sample = sample[: max(sample.rfind("\n"), sample.rfind("\r")) + 1] or sample
-    best, best_share = ",", 0.0
+    best, best_share = _NONE, 0.0
     for separator in _SEPARATORS:
         widths = Counter(len(record) for record in _records(sample, separator) if any(record))
         width, records = max(widths.items(), key=lambda item: (item[1], item[0]), default=(0, 0))

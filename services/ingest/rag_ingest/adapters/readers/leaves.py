@@ -28,7 +28,7 @@ class Leaves:
         value = value.replace("\0", "\ufffd").strip()
         if not value:
             return
-        if _ENCODED.fullmatch("".join(value.split())) and not value.isalpha():
+        if _ENCODED.fullmatch("".join(value.split())) and not (value.isalpha() or value.isdecimal()):
             self._left_out += 1
             return
         path = ".".join(names[-_MAX_NAMES:])

@@ -1,6 +1,7 @@
 """RTF (specification 1.9.1): paragraphs, headings by style or outline level, tables, notes, the title."""
 
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -171,7 +172,8 @@ class _Document:
             self._bytes.append(byte)
 
     def _unicode(self, number: int) -> None:
-        self._characters(chr(number % 65536))
+        # Sixteen bits with a sign, by the specification; some programs write whole characters.
+        self._characters(chr(number if 0 <= number <= sys.maxunicode else number % 0x10000))
         self._to_skip = self._group.unicode_skip
 
     def _flush(self) -> None:
