@@ -17,6 +17,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from rag_common.contracts import (
+    NOWHERE,
     DocumentRef,
     EmbedQuery,
     IndexChunks,
@@ -95,13 +96,24 @@ class Stack:
         return (await self.registry.accepting.uploads(TENANT, uploads)).items[0]
 
     async def commit(
-        self, document: DocumentRef, texts: Sequence[str], per_batch: int = 2
+        self, document: DocumentRef, texts: Sequence[str], per_batch: int = 2, *, pages: bool = True
     ) -> list[IndexChunks]:
-        """accepted → embedding; the batches as the embedder would publish them."""
+        """accepted → embedding; the batches as the embedder would publish them.
+
+        Each chunk is a page of its own; without ``pages`` there is an empty line between them.
+        """
         await self.registry.ingesting.begin(document, 1)
+        starts = [sum(len(text) + 2 for text in texts[:no]) for no in range(len(texts))]
         rows = [
             ChunkRow(
-                no, text, 100 * no, 100 * no + len(text), Place(page=1 + no), ("Chapter",), no // per_batch
+                no,
+                text,
+                100 * no if pages else starts[no],
+                (100 * no if pages else starts[no]) + len(text),
+                Place(page=1 + no) if pages else NOWHERE,
+                ("Chapter",),
+                no // per_batch,
+                None if pages or no == 0 else "\n\n",
             )
             for no, text in enumerate(texts)
         ]
@@ -123,10 +135,12 @@ class Stack:
             for number, span in enumerate(numbers)
         ]
 
-    async def add(self, source_uri: str, texts: Sequence[str], **fields: Any) -> DocumentRef:
+    async def add(
+        self, source_uri: str, texts: Sequence[str], *, pages: bool = True, **fields: Any
+    ) -> DocumentRef:
         """A document on its way into the index."""
         accepted = await self.accept(source_uri, hashlib.sha256(repr(texts).encode()).hexdigest(), **fields)
-        for batch in await self.commit(accepted.document, texts):
+        for batch in await self.commit(accepted.document, texts, pages=pages):
             await self.publish(batch)
         return accepted.document
 

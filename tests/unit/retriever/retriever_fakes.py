@@ -253,6 +253,77 @@ class FakePassages:
         raise AssertionError("no search of this test reads wide")
 
 
+class FakeLibrary:
+    """Documents of chunks that follow each other, in one collection; ``hidden`` ones are not admitted.
+
+    As an index it proposes the chunks in the order of ``ranking``, as (document, number).
+    """
+
+    def __init__(self, documents: Mapping[str, Sequence[str]], ranking: Sequence[tuple[str, int]]) -> None:
+        self._ranking = ranking
+        self.hidden: set[str] = set()
+        self.reads: list[str] = []
+        self.chunks: dict[str, dict[int, FakeChunk]] = {}
+        for document, texts in documents.items():
+            start = 0
+            self.chunks[document] = {}
+            for no, text in enumerate(texts):
+                self.chunks[document][no] = FakeChunk(text, start, start + len(text), gap="\n")
+                start += len(text) + 1
+
+    async def propose(self, spec: SearchSpec) -> list[Hit]:
+        self.reads.append(f"index {spec.limit}")
+        return [
+            Hit(ChunkKey(document, 1, no), 1 / rank, {"sparse": rank})
+            for rank, (document, no) in enumerate(self._ranking[: spec.limit], 1)
+        ]
+
+    async def admitted(
+        self,
+        tenant: str,
+        principals: Sequence[str],
+        collections: Sequence[str],
+        proposed: Sequence[ChunkKey],
+    ) -> dict[tuple[str, int, int], FakePassage]:
+        self.reads.append(f"texts {len(proposed)}")
+        return {
+            key: FakePassage(chunk.text, chunk.place, chunk.start, chunk.end, source_uri=key.document_id)
+            for key in proposed
+            if key.document_id not in self.hidden
+            for chunk in [self.chunks[key.document_id][key.no]]
+        }
+
+    async def neighbours(
+        self,
+        tenant: str,
+        principals: Sequence[str],
+        collections: Sequence[str],
+        windows: Sequence[tuple[str, int, int, int, int, int]],
+    ) -> dict[tuple[str, int], dict[int, FakeChunk]]:
+        self.reads.append(f"neighbours {len(windows)}")
+        found: dict[tuple[str, int], dict[int, FakeChunk]] = {}
+        for document, generation, first, last, start, end in windows:
+            for no, chunk in self.chunks[document].items():
+                inside = first <= no <= last and start <= chunk.start and chunk.end <= end
+                if inside and document not in self.hidden:
+                    found.setdefault((document, generation), {})[no] = chunk
+        return found
+
+
+class FakeReranker:
+    """Likes long texts, or raises the error."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self._error = error
+        self.asked: list[list[str]] = []
+
+    async def __call__(self, question: str, texts: Sequence[str], within: float) -> list[float]:
+        self.asked.append(list(texts))
+        if self._error is not None:
+            raise self._error
+        return [float(len(text)) for text in texts]
+
+
 class FakeCollections:
     async def ids(self, tenant: str, names: tuple[str, ...]) -> dict[str, str]:
         return {name: f"id-{name}" for name in names if name != "absent"}

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from rag_common.contracts import Passage, PassagesFound, RetrievePassages
+from rag_common.contracts import MAX_MESSAGE_BYTES, Passage, PassagesFound, RetrievePassages
 from rag_common.errors import PermanentError
 from rag_retriever.domain.answering import passage, wide_passage
 from rag_retriever.domain.candidates import Candidate, Candidates, Propose
-from rag_retriever.domain.diversity import diversified, similarities
+from rag_retriever.domain.diversity import diversified
 from rag_retriever.domain.duplicates import collapse
 from rag_retriever.domain.expansion import WidePassages, windows
 from rag_retriever.domain.index import Scope, SearchSpec, scope_filter
@@ -114,12 +114,12 @@ class Search:
         candidates = self._candidates(query, question, scope, reranking, timings)
         passages: list[Passage] = []
         more = True
-        while more and len(passages) < query.limit:
+        while more and not _enough(passages, query.limit):
             more = await candidates.grow()
             distinct = collapse(candidates.found())
             if more and len(distinct) < query.limit:
                 continue
-            line = self._diversified(query, question, await reranking.ordered(distinct))
+            line = _diversified(await reranking.ordered(distinct), query.diversity)
             passages = await self._read(query, scope, line, timings)
         return passages
 
@@ -144,16 +144,6 @@ class Search:
             step=step,
         )
 
-    def _diversified(
-        self, query: RetrievePassages, question: EncodedQuestion, line: list[Candidate]
-    ) -> list[Candidate]:
-        if query.diversity == 0 or len(line) < 2:
-            return line
-        texts = [candidate.row.text for candidate in line]
-        weights = self.encode.sparse.encode_documents(texts, question.space.languages)
-        scores = [candidate.hit.score for candidate in line]
-        return [line[place] for place in diversified(scores, similarities(weights), query.diversity)]
-
     async def _read(
         self, query: RetrievePassages, scope: Scope, line: Sequence[Candidate], timings: Timings
     ) -> list[Passage]:
@@ -162,10 +152,10 @@ class Search:
         if query.expand == 0:
             return [passage(candidate) for candidate in line[: query.limit]]
         wide = WidePassages(query.expand)
-        for begin in range(0, len(line), query.limit):
-            batch = [
-                candidate for candidate in line[begin : begin + query.limit] if not wide.absorb(candidate)
-            ]
+        passages: list[Passage] = []
+        at_once = min(query.limit, 1 + MAX_MESSAGE_BYTES // query.expand)
+        for begin in range(0, len(line), at_once):
+            batch = [candidate for candidate in line[begin : begin + at_once] if not wide.absorb(candidate)]
             with timings.stage("registry"):
                 chunks = await self.passages.neighbours(
                     query.tenant, scope.principals, query.collections, windows(batch, query.expand)
@@ -174,6 +164,20 @@ class Search:
                 own = chunks.get((candidate.key.document_id, candidate.key.generation), {})
                 if candidate.key.no in own and not wide.absorb(candidate):
                     wide.add(candidate, own)
-                    if len(wide.passages) == query.limit:
-                        return [wide_passage(found) for found in wide.passages]
-        return [wide_passage(found) for found in wide.passages]
+            passages = [wide_passage(found) for found in wide.passages[: query.limit]]
+            if _enough(passages, query.limit):
+                break
+        return passages
+
+
+def _enough(passages: Sequence[Passage], limit: int) -> bool:
+    """So many, or more text than one message holds: each character takes a byte or more."""
+    return len(passages) >= limit or sum(len(found.text) for found in passages) > MAX_MESSAGE_BYTES
+
+
+def _diversified(line: list[Candidate], diversity: float) -> list[Candidate]:
+    if diversity == 0:
+        return line
+    texts = [candidate.row.text for candidate in line]
+    scores = [candidate.hit.score for candidate in line]
+    return [line[position] for position in diversified(texts, scores, diversity)]
