@@ -1,17 +1,29 @@
 """An ingest service in this process, on the real NATS and PostgreSQL."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
+from ingest_jobs import Claims, MakeIngest, Queue
 from ingest_support import Stage
 from nats.js import JetStreamContext
 from pydantic import SecretStr
 
+from rag_common.objects import ObjectStore
 from rag_common.registry import Registry
 from rag_common.testing import NatsServer
 from rag_common.topology import Topology
+from rag_ingest.adapters.contents import ObjectContents
+from rag_ingest.adapters.parser import FileParser
+from rag_ingest.adapters.registry import IngestRegistry
+from rag_ingest.adapters.splitter import PhraseSplitter
+from rag_ingest.adapters.worker_pool import WorkerPool
 from rag_ingest.app import create_app
+from rag_ingest.domain.containers import MemberLimits
+from rag_ingest.domain.ingest import Ingest, Pipeline
+from rag_ingest.domain.ports import Delivery
 from rag_ingest.settings import IngestSettings
 
 
@@ -51,3 +63,53 @@ async def _running(settings: IngestSettings) -> AsyncIterator[None]:
     app = create_app(settings)
     async with app.router.lifespan_context(app):
         yield
+
+
+@pytest.fixture
+def queue() -> Queue:
+    return Queue()
+
+
+@pytest.fixture
+async def make_ingest(
+    stage: Stage, registry: Registry, queue: Queue, tmp_path: Path
+) -> AsyncIterator[MakeIngest]:
+    pool = WorkerPool()
+    buckets = {"default": stage.drops}
+    contents = ObjectContents(
+        stage.documents,
+        lambda tenant: buckets.get(tenant) or ObjectStore(lambda: stage.jetstream, "nowhere"),
+        max_bytes=1_000_000,
+        directory=tmp_path,
+    )
+    parser = FileParser(pool, max_characters=100_000)
+    pipeline = Pipeline(
+        parsers={"bulk": parser, "interactive": parser},
+        splitter=PhraseSplitter(),
+        chunk_words=10,
+        chunk_characters=200,
+        fingerprint="first",
+    )
+    await registry.spaces.set_pipeline("first")
+
+    def make(seen: IngestRegistry, wrap: Callable[[Any], Any] = lambda port: port) -> Ingest:
+        return Ingest(wrap(seen), wrap(contents), pipeline, wrap(queue), MemberLimits(20, 1_000_000))
+
+    yield make
+    await pool.close()
+    assert not any(tmp_path.iterdir()), "a job left its file behind"  # noqa: ASYNC240 - nothing else runs
+
+
+@pytest.fixture
+def ingest(make_ingest: MakeIngest, registry: Registry) -> Ingest:
+    return make_ingest(IngestRegistry(registry))
+
+
+@pytest.fixture
+def claims() -> Claims:
+    return Claims()
+
+
+@pytest.fixture
+def delivery(claims: Claims) -> Delivery:
+    return Delivery("default", "bulk", time_ns=10**18, sequence=7, attempt=1, claim=claims.append)

@@ -1,126 +1,20 @@
 """Jobs that are interrupted, repeated or overtaken: the use case on the real registry and object store."""
 
-import dataclasses
-from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from ingest_jobs import Claims, MakeIngest, Queue, again, later
 from ingest_support import Stage, drop, once
 
-from rag_common.contracts import (
-    DocumentEvent,
-    DocumentRef,
-    DroppedContent,
-    EmbedChunks,
-    Message,
-    UpdateIndexedDocument,
-)
+from rag_common.contracts import DocumentRef, DroppedContent, EmbedChunks, UpdateIndexedDocument
 from rag_common.errors import PermanentError, TransientError
-from rag_common.objects import ObjectMissing, ObjectStore
+from rag_common.objects import ObjectMissing
 from rag_common.registry import ChunkRow, Registry
 from rag_common.spaces import Space
-from rag_ingest.adapters.contents import ObjectContents
-from rag_ingest.adapters.parser import FileParser
 from rag_ingest.adapters.registry import IngestRegistry
-from rag_ingest.adapters.splitter import PhraseSplitter
-from rag_ingest.adapters.worker_pool import WorkerPool
-from rag_ingest.domain.containers import MemberLimits
-from rag_ingest.domain.ingest import Ingest, Pipeline
+from rag_ingest.domain.ingest import Ingest
 from rag_ingest.domain.ports import Delivery
-
-
-class Queue:
-    """Keeps what is published; refuses while it is ``closed``."""
-
-    def __init__(self) -> None:
-        self.published: list[Message] = []
-        self.ids: list[str] = []
-        self.outcomes: list[str] = []
-        self.closed = False
-
-    async def publish(self, message: Message, *, msg_id: str, **tokens: str) -> None:
-        if self.closed:
-            raise TransientError("closed")
-        self.published.append(message)
-        self.ids.append(msg_id)
-
-    async def hint(self, message: Message, **tokens: str) -> None:
-        if isinstance(message, DocumentEvent):
-            self.outcomes.append(message.outcome)
-
-    def texts(self) -> list[list[str]]:
-        return [
-            [chunk.text for chunk in message.chunks]
-            for message in self.published
-            if isinstance(message, EmbedChunks)
-        ]
-
-
-@pytest.fixture
-def queue() -> Queue:
-    return Queue()
-
-
-MakeIngest = Callable[[IngestRegistry], Ingest]
-
-
-@pytest.fixture
-async def make_ingest(
-    stage: Stage, registry: Registry, queue: Queue, tmp_path: Path
-) -> AsyncIterator[MakeIngest]:
-    pool = WorkerPool()
-    buckets = {"default": stage.drops}
-    contents = ObjectContents(
-        stage.documents,
-        lambda tenant: buckets.get(tenant) or ObjectStore(lambda: stage.jetstream, "nowhere"),
-        max_bytes=1_000_000,
-        directory=tmp_path,
-    )
-    parser = FileParser(pool, max_characters=100_000)
-    pipeline = Pipeline(
-        parsers={"bulk": parser, "interactive": parser},
-        splitter=PhraseSplitter(),
-        chunk_words=10,
-        chunk_characters=200,
-        fingerprint="first",
-    )
-    await registry.spaces.set_pipeline("first")
-    yield lambda seen: Ingest(seen, contents, pipeline, queue, MemberLimits(20, 1_000_000))
-    await pool.close()
-    assert not any(tmp_path.iterdir()), "a job left its file behind"  # noqa: ASYNC240 - nothing else runs
-
-
-@pytest.fixture
-def ingest(make_ingest: MakeIngest, registry: Registry) -> Ingest:
-    return make_ingest(IngestRegistry(registry))
-
-
-class Claims(list[DocumentRef | None]):
-    def last(self) -> DocumentRef:
-        document = self[-1]
-        assert document is not None
-        return document
-
-
-@pytest.fixture
-def claims() -> Claims:
-    return Claims()
-
-
-@pytest.fixture
-def delivery(claims: Claims) -> Delivery:
-    return Delivery("default", "bulk", time_ns=10**18, sequence=7, attempt=1, claim=claims.append)
-
-
-def again(delivery: Delivery) -> Delivery:
-    return dataclasses.replace(delivery, attempt=delivery.attempt + 1)
-
-
-def later(delivery: Delivery, nanoseconds: int = 1000) -> Delivery:
-    return dataclasses.replace(
-        delivery, time_ns=delivery.time_ns + nanoseconds, sequence=delivery.sequence + 1, attempt=1
-    )
 
 
 async def test_a_drop_that_died_before_publishing_is_published_by_its_redelivery(
