@@ -17,6 +17,7 @@ from rag_common.contracts import (
     PassagesFound,
     QueryFailed,
     RetrievePassages,
+    Source,
 )
 from rag_common.registry import Registry
 from rag_common.topology import Topology
@@ -106,6 +107,27 @@ async def test_a_search_returns_passages_with_all_their_fields(gateway: Gateway)
     assert query.filter == Eq(field="department", value="hr")
     assert query.tenant == "default"
     assert query.principals == ("*", "key:bootstrap")
+    assert (query.expand, query.diversity, query.rerank, query.space) == (0, 0, None, None)
+
+
+async def test_how_passages_are_chosen_is_passed_on(gateway: Gateway) -> None:
+    wishes = {"expand": 2000, "diversity": 0.25, "rerank": False, "space": "bge-m3"}
+    places = ({"page": None, "slide": 3}, {"page": None, "sheet": "Цены", "rows": (4, 9)})
+    copy = Source(document_id="d", collection="archive", title="C", source_uri="c", start=0, end=9, page=1)
+
+    def answer(query: RetrievePassages) -> Message:
+        passages = [PASSAGE.model_copy(update={**place, "also_in": (copy,)}) for place in places]
+        return found(query, passages=tuple(passages), space=query.space, reranked=True)
+
+    async with retriever(gateway.jetstream, gateway.topology, answer) as asked:
+        response = await gateway.http.post("/v1/search", json={"query": "days", **wishes})
+    (query,) = asked
+    assert query.model_dump(include=set(wishes)) == wishes
+    body = SearchAnswer.model_validate(response.json())
+    assert (body.space, body.reranked) == ("bge-m3", True)
+    assert [passage.slide for passage in body.passages] == [3, None]
+    assert (body.passages[1].sheet, body.passages[1].rows) == ("Цены", (4, 9))
+    assert body.passages[0].also_in == (copy,)
 
 
 async def test_a_degraded_answer_says_so(gateway: Gateway) -> None:
@@ -138,7 +160,14 @@ async def test_answers_find_their_own_questions(gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "status"), [("unknown_collection", 404), ("something_odd", 500), ("embedder_unavailable", 503)]
+    ("code", "status"),
+    [
+        ("unknown_collection", 404),
+        ("unknown_space", 404),
+        ("no_reranker", 422),
+        ("something_odd", 500),
+        ("embedder_unavailable", 503),
+    ],
 )
 async def test_a_failed_query_is_a_problem(gateway: Gateway, code: str, status: int) -> None:
     def fail(query: RetrievePassages) -> Message:
@@ -204,6 +233,12 @@ async def test_more_searches_than_one_gateway_takes_are_refused(
         {"query": "days", "filter": {"op": "eq", "field": "a", "value": "\x00"}},
         {"query": "days", "filter": {"op": "range", "field": "a"}},
         {"query": "days", "filter": {"op": "and", "filters": []}},
+        {"query": "days", "expand": -1},
+        {"query": "days", "expand": 20_001},
+        {"query": "days", "diversity": 1.5},
+        {"query": "days", "rerank": "maybe"},
+        {"query": "days", "space": ""},
+        {"query": "days", "space": "a\x00"},
         {"query": "days", "colour": "red"},
         [],
         "days",

@@ -34,6 +34,10 @@ class Search:
     mode: SearchMode
     limit: int
     filter: Filter | None
+    expand: int = 0
+    diversity: float = 0.0
+    rerank: bool | None = None
+    space: str | None = None
 
 
 class Inbox(Protocol):
@@ -94,6 +98,10 @@ class Searches:
             mode=search.mode,
             limit=search.limit,
             filter=search.filter,
+            space=search.space,
+            expand=search.expand,
+            diversity=search.diversity,
+            rerank=search.rerank,
         )
         with self._inbox.expect(query_id) as reply:
             try:

@@ -42,6 +42,10 @@ async def search(body: SearchRequest, request: Request, caller: CallerDep, gatew
             mode=body.mode,
             limit=body.limit,
             filter=body.filter,
+            expand=body.expand,
+            diversity=body.diversity,
+            rerank=body.rerank,
+            space=body.space,
         )
     )
     for name in _NOT_FOR_CLIENTS:

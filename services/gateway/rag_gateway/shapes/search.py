@@ -4,7 +4,15 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from rag_common.contracts import CollectionName, Filter, Passage, Question, SearchMode, check_filter
+from rag_common.contracts import (
+    MAX_EXPANSION,
+    CollectionName,
+    Filter,
+    Passage,
+    Question,
+    SearchMode,
+    check_filter,
+)
 from rag_gateway.shapes.base import Request, no_nul
 
 
@@ -20,6 +28,10 @@ def _bounded(condition: Filter | None) -> Filter | None:
     return condition
 
 
+def _clean(name: str | None) -> str | None:
+    return name if name is None else no_nul(name)
+
+
 class SearchRequest(Request):
     model_config = ConfigDict(
         json_schema_extra={
@@ -29,6 +41,7 @@ class SearchRequest(Request):
                 "mode": "hybrid",
                 "limit": 5,
                 "filter": {"op": "eq", "field": "department", "value": "hr"},
+                "expand": 2000,
             }
         }
     )
@@ -39,11 +52,20 @@ class SearchRequest(Request):
     mode: SearchMode = "hybrid"
     limit: int = Field(10, ge=1, le=100)
     filter: Annotated[Filter | None, AfterValidator(_bounded)] = None
+    expand: int = Field(0, ge=0, le=MAX_EXPANSION)
+    """Characters up to which a passage is widened by its neighbours of the same section; 0: not."""
+    diversity: float = Field(0.0, ge=0, le=1)
+    """0: by relevance alone; towards 1 what repeats an earlier passage comes later (MMR)."""
+    rerank: bool | None = None
+    """Whether a cross-encoder orders the best passages; left out: where one is set up."""
+    space: Annotated[str | None, Field(min_length=1, max_length=200), AfterValidator(_clean)] = None
+    """The embedding space to search; left out: the active one."""
 
 
 class SearchAnswer(BaseModel):
     query_id: str
     passages: list[Passage]
+    """The best first. The same text in several documents is one passage that names the others."""
     mode: SearchMode
     """The mode that was really used."""
     space: str | None
