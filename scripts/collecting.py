@@ -52,9 +52,9 @@ class Messages:
     plurals: dict[Key, str] = field(default_factory=dict)
 
     def add(self, msgid: str, place: str, context: str | None = None) -> Key:
-        """What has no word of its own is no message."""
+        """What has no word of its own is no message, unless it is marked."""
         key = Key(msgid, context)
-        if re.search(r"[A-Za-z]{2}", re.sub(r"\{\w*\}", "", msgid)):
+        if context or re.search(r"[A-Za-z]{2}", re.sub(r"\{\w*\}", "", msgid)):
             self.places.setdefault(key, set()).add(place)
         return key
 

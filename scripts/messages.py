@@ -87,6 +87,7 @@ def collected() -> Messages:
     for error in list_all_errors():
         if error["type"] in _PYDANTIC.split():
             messages.add(error["message_template_python"], "pydantic")
+    messages.add("Input should be {expected} or {last}", "pydantic")
     for text in _TYPER:
         messages.add(text, "typer")
     package = Path(typer.__file__).parent

@@ -31,8 +31,10 @@ def report(message: str) -> None:
 
 def human_bytes(count: float) -> str:
     """1536 → ``1.5 KiB``."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+    if count < 1024:
+        return f"{count:.0f} {_('B')}"
+    for unit in (_("KiB"), _("MiB"), _("GiB")):
         count /= 1024
-    return f"{count:.1f} TiB"
+        if count < 1024:
+            return f"{count:.1f} {unit}"
+    return f"{count / 1024:.1f} {_('TiB')}"

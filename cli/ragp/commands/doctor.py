@@ -166,11 +166,12 @@ def _languages(database_url: str) -> Finding:
     detail = f"the active space {found.space.name} reads {languages}"
     if not found.many_unreadable:
         return Finding("ok", subject, detail)
-    scripts = ", ".join(f"{count} in {script.capitalize()}" for script, count in found.unreadable.items())
+    scripts = ", ".join(f"{script.capitalize()} {count}" for script, count in found.unreadable.items())
     return Finding(
         "warn",
         subject,
-        f"{detail}; of {found.sampled} documents are {scripts} letters: only their words are searched",
+        f"{detail}, but of {found.sampled} documents many are in other letters ({scripts}): only their words"
+        " are searched",
         f"use a multilingual space: ragp up --space {E5_SMALL_Q4.name}, or see docs/operations.md",
     )
 

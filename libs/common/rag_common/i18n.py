@@ -158,39 +158,57 @@ class Catalogue:
                 self._by_beginning.setdefault(_beginning(template), []).append((template, target))
             else:
                 self._exact[template.literals[0]] = target.literals[0]
+        for templates in self._by_beginning.values():
+            templates.sort(key=lambda pair: -pair[0].weight)
 
     def translate(self, text: str) -> str:
         """The translation, of the pieces where there is none of the whole; else the text."""
-        known = self._known(text, _DEPTH)
-        if known is not None:
-            return known
-        if "\n" in text:
-            return "\n".join(map(self.translate, text.split("\n")))
-        if "; " in text:
-            return "; ".join(map(self.translate, text.split("; ")))
-        pieces = text.split(": ", _DEPTH)
-        for number in range(1, len(pieces)):
-            known = self._known(": ".join(pieces[number:]), _DEPTH)
-            if known is not None:
-                return ": ".join([*pieces[:number], known])
-        return text
-
-    def _known(self, text: str, depth: int) -> str | None:
         if text in self._exact:
             return self._exact[text]
-        candidates = self._by_beginning.get(text[:_KEY], []) + self._by_beginning.get("", [])
-        for template, target in sorted(candidates, key=lambda pair: -pair[0].weight):
+        pieces = [(piece, self._message(piece, _DEPTH)) for piece in text.split("; ")]
+        if not all(known for _, known in pieces):
+            # it may be one message that has a semicolon
+            whole = self._message(text, _DEPTH)
+            if whole is not None:
+                return whole
+            if "\n" in text:
+                return "\n".join(map(self.translate, text.split("\n")))
+        return "; ".join(known or piece for piece, known in pieces)
+
+    def _message(self, text: str, depth: int) -> str | None:
+        """One message, or one with a name before it; ``None`` if it is not known."""
+        if text in self._exact:
+            return self._exact[text]
+        beginning = text[:_KEY]
+        return (
+            (self._filled(text, beginning, depth) if beginning else None)
+            or self._named(text, depth)
+            or self._filled(text, "", depth)
+        )
+
+    def _filled(self, text: str, beginning: str, depth: int) -> str | None:
+        """By the template with this beginning that shares most with the text."""
+        for template, target in self._by_beginning.get(beginning, ()):
             values = template.match(text)
             if values is not None:
                 return target.filled({name: self._value(value, depth) for name, value in values.items()})
         return None
 
+    def _named(self, text: str, depth: int) -> str | None:
+        """``name: message``; a name is one word, such as that of a field or a stage."""
+        name, colon, rest = text.partition(": ")
+        if not (depth and colon) or " " in name:
+            return None
+        message = self._message(rest, depth - 1)
+        return None if message is None else f"{name}: {message}"
+
     def _value(self, value: str, depth: int) -> str:
         """A phrase in a message may be one of ours; a single word is a name or a number."""
-        return (self._known(value, depth - 1) or value) if depth and " " in value else value
+        return (self._message(value, depth - 1) or value) if depth and " " in value else value
 
 
 def _beginning(template: Template) -> str:
+    """Empty for what begins, or nearly, with a place."""
     first = template.literals[0]
     return first[:_KEY] if len(first) >= _KEY else ""
 

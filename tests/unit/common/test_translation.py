@@ -41,6 +41,13 @@ def catalogue() -> Catalogue:
         ("The file is new.", "Файл — new."),
         ("{} holds {x}", "в {} стоит {x}"),
         ("a: b is empty", "a: b пуст"),
+        ("a: b: c is empty", "a: b: c пуст"),
+        ("a b: c is empty", "a b: c пуст"),
+        (
+            "ingest: The file is a PNG image; PDF can be read.",
+            "ingest: Файл — изображение PNG, а читаются PDF.",
+        ),
+        ("The file is empty.; who knows", "Файл пуст.; who knows"),
         ("title: must be at most 5; acl.0: must be at most 7", "title: не больше 5; acl.0: не больше 7"),
         ("parsing: The file is empty.", "parsing: Файл пуст."),
         ("The file is empty.\nnobody knows this", "Файл пуст.\nnobody knows this"),
