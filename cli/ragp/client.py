@@ -133,10 +133,6 @@ class GatewayClient:
     async def delete(self, document_id: str) -> None:
         await self._request("DELETE", _document_path(document_id))
 
-    async def search(self, query: str, *, collections: Sequence[str], mode: str, limit: int) -> Json:
-        body = {"query": query, "collections": list(collections), "mode": mode, "limit": limit}
-        return await self.post_search(body)
-
     async def post_search(self, body: Json) -> Json:
         """A search whose body the caller has made."""
         return await self._request("POST", "/v1/search", json=body)

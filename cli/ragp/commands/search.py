@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
+from rag_common.contracts import MAX_EXPANSION
 from ragp.client import GatewayClient
 from ragp.console import out
 from ragp.language import _, translate
@@ -29,6 +30,26 @@ Collections = Annotated[
 ]
 ModeOption = Annotated[Mode, typer.Option("--mode", help="Which index legs to ask.")]
 Limit = Annotated[int, typer.Option("--limit", "-n", help="Passages at most.", min=1, max=100)]
+Expand = Annotated[
+    int,
+    typer.Option(
+        "--expand",
+        help="Widen passages by their neighbours, up to so many characters.",
+        min=0,
+        max=MAX_EXPANSION,
+    ),
+]
+Diversity = Annotated[
+    float,
+    typer.Option("--diversity", help="Prefer passages that do not repeat others, 0 to 1.", min=0, max=1),
+]
+Rerank = Annotated[
+    bool | None,
+    typer.Option(
+        "--rerank/--no-rerank",
+        help="Have a cross-encoder order the passages; by default if one is set up.",
+    ),
+]
 
 
 def search(
@@ -36,25 +57,28 @@ def search(
     collection: Collections = None,
     mode: ModeOption = Mode.HYBRID,
     limit: Limit = 5,
+    expand: Expand = 0,
+    diversity: Diversity = 0.0,
+    rerank: Rerank = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
     url: Url = None,
     api_key: ApiKey = None,
 ) -> None:
-    """Search, and print passages with document, page and score."""
+    """Search, and print passages with document, place and score."""
     gateway = find_gateway(settings_from(data_dir=data_dir, url=url, api_key=api_key))
-    answer = asyncio.run(ask(gateway, query, collections=collection or [], mode=mode, limit=limit))
+    body: dict[str, Any] = {"query": query, "collections": collection or [], "mode": mode, "limit": limit}
+    body |= {"expand": expand, "diversity": diversity, "rerank": rerank}
+    answer = asyncio.run(ask(gateway, body))
     if as_json:
         out.print_json(data=answer)
     else:
         print_passages(answer)
 
 
-async def ask(
-    gateway: Gateway, query: str, *, collections: list[str], mode: str, limit: int
-) -> dict[str, Any]:
+async def ask(gateway: Gateway, body: dict[str, Any]) -> dict[str, Any]:
     async with GatewayClient(gateway) as client:
-        return await client.search(query, collections=collections, mode=mode, limit=limit)
+        return await client.post_search(body)
 
 
 def print_passages(answer: dict[str, Any]) -> None:
@@ -66,12 +90,30 @@ def print_passages(answer: dict[str, Any]) -> None:
     if not answer["passages"]:
         out.print(_("no passages found"))
     for number, passage in enumerate(answer["passages"], start=1):
-        page = ", " + _("page {page}").format(page=passage["page"]) if passage["page"] is not None else ""
         heading = " > ".join(passage["heading"])
-        title = escape(f"{passage['title']}{page}")
+        title = escape(_title(passage))
         fit = escape(_("score {score}").format(score=f"{passage['score']:.3f}") + f"  {heading}")
         out.print(f"[bold]{number}. {title}[/bold]  [dim]{fit}[/dim]")
         out.print(f"   {escape(_beginning(passage['text']))}")
+        for source in passage["also_in"]:
+            also = _("also in {title}").format(title=f"{_title(source)}  {source['source_uri']}")
+            out.print(f"   [dim]{escape(also)}[/dim]")
+
+
+def _title(found: dict[str, Any]) -> str:
+    """The document's title, and where in it: ``Prices, sheet Fees, rows 4-9``."""
+    parts = [found["title"]]
+    if found["page"] is not None:
+        parts.append(_("page {page}").format(page=found["page"]))
+    if found["slide"] is not None:
+        parts.append(_("slide {slide}").format(slide=found["slide"]))
+    if found["sheet"] is not None:
+        parts.append(_("sheet {sheet}").format(sheet=found["sheet"]))
+    if found["rows"] is not None:
+        first, last = found["rows"]
+        rows = _("row {first}") if first == last else _("rows {first}-{last}")
+        parts.append(rows.format(first=first, last=last))
+    return ", ".join(parts)
 
 
 def _beginning(text: str) -> str:

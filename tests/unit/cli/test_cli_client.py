@@ -81,7 +81,7 @@ async def test_a_problem_becomes_an_error_with_its_detail_and_code() -> None:
     gateway = FakeGateway(problem(404, "there is no collection 'x'", "unknown_collection"))
     async with gateway.client() as client:
         with pytest.raises(GatewayError, match="no collection 'x'") as caught:
-            await client.search("q", collections=["x"], mode="hybrid", limit=5)
+            await client.post_search({"query": "q", "collections": ["x"]})
     assert (caught.value.status, caught.value.code) == (404, "unknown_collection")
 
 
