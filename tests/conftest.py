@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
 
@@ -15,6 +16,9 @@ from rag_common.provision import provision
 from rag_common.testing import NatsServer, PostgresServer
 from rag_common.topology import Topology
 from ragp.migrations import upgrade
+
+# Whatever the language of whoever runs the tests, the command line speaks English to them.
+os.environ["LC_ALL"] = "C.UTF-8"
 
 
 @pytest.fixture(scope="session")
