@@ -12,9 +12,12 @@ import pytest
 
 from rag_common.contracts import Place
 from rag_ingest.adapters.parser import FileParser
+from rag_ingest.adapters.splitter import PhraseSplitter
 from rag_ingest.adapters.worker_pool import WorkerPool
 from rag_ingest.domain.documents import ParsedDocument, Source
 from rag_ingest.domain.formats import MEDIA_TYPES, Format
+from rag_ingest.domain.size import ChunkSize, Window
+from rag_ingest.domain.splitting import split_document
 
 LEAST_F1 = 0.95
 SECTIONS = files.words_of_sections()
@@ -196,3 +199,13 @@ async def test_text_stands_on_its_slide_and_notes_belong_to_it(parser: FileParse
     assert first == "\n\n".join((files.SECTIONS[0][0], "\n".join(files.SECTIONS[0][1]), files.NOTE))
     assert second.startswith(files.SECTIONS[1][0])
     assert third == ROWS
+
+
+async def test_chunks_of_a_sheet_name_their_rows_and_the_header(parser: FileParser, tmp_path: Path) -> None:
+    path = tmp_path / "rates.xlsx"
+    path.write_bytes(files.xlsx())
+    parsed = await parser.parse(Source(path, path.name, None))
+    chunks = split_document(parsed, PhraseSplitter(), ChunkSize(12, 500, Window(256, ("en",))))
+    heading = ("Ставки & grades", " | ".join(files.ROWS[0]))
+    found = [(chunk.place.rows, chunk.heading) for chunk in chunks if chunk.place.sheet == heading[0]]
+    assert found == [((3, 4), heading), ((6, 6), heading)]
