@@ -31,7 +31,7 @@ class IngestSettings(DatabaseSettings):
         1500, ge=100, le=20_000, description="Most characters in one chunk, for text with long words or none."
     )
     parser_processes: int = Field(
-        1, ge=1, le=32, description="Parser processes of each lane for HTML, PDF and DOCX."
+        1, ge=1, le=32, description="Parser processes of each lane, for all that is not plain text."
     )
     parser_memory_bytes: int = Field(
         1024**3, ge=256 * 1024**2, description="Address space of a parser process; beyond it, it is killed."
