@@ -28,8 +28,9 @@ def ragp(
 
 
 def test_help_is_russian_throughout() -> None:
-    told = ragp(RUSSIAN, "search", "--help").stdout
-    assert "Использование: ragp search [ПАРАМЕТРЫ]" in told.replace("python -m ragp", "ragp")
+    told = " ".join(ragp(RUSSIAN, "search", "--help").stdout.split())
+    assert "Использование: " in told
+    assert "ragp search [ПАРАМЕТРЫ]" in told
     for russian in (
         "Аргументы:",
         "Параметры:",
@@ -38,7 +39,7 @@ def test_help_is_russian_throughout() -> None:
         "Показать эту справку и выйти.",
     ):
         assert russian in told
-    for english in ("Usage", "Options", "default", "Show this"):
+    for english in ("Usage", "Options", "default:", "Show this"):
         assert english not in told
 
 
