@@ -5,6 +5,7 @@ import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import docx
 import odfdo
 import pptx
 import pytest
@@ -170,7 +171,7 @@ RTF = r"""{\rtf1\ansi\ansicpg1251\deff0{\fonttbl{\f0\fnil\fcharset204 Calibri;}{
 {\stylesheet{\s1\outlinelevel0 Big;}{\s2 heading 2;}{\*\cs3 heading 3 Char;}}
 {\info{\title \'cf\'eb\'e0\'ed}{\author Nobody}}{\header on every page\par}
 \pard\s1\f0 \'ce\'f2\'ef\'f3\'f1\'ea\par\pard\s2 Second\par\pard\outlinelevel2 Third\par\pard\plain
-\f1 caf\'e9 \u128512?\u-10179?\u-8704? x\-y\_z \{b\}{\v hidden}{\deleted gone}{\footnote \pard a note\par}
+\f1 caf\'e9 \u128512?\u-10179?\u-8704? x\-y\_z \{b\}{\v hidden}{\deleted gone}{\*\footnote \pard a note\par}
  tail\par
 {\field{\*\fldinst{HYPERLINK "http://x"}}{\fldrslt link}} {\uc2\u1046 ??}\emdash\par
 {\listtext\tab 1.}item{\*\unknown {\b not shown}}{\pict\pngblip 8950}\bin3 {{}\par
@@ -271,6 +272,18 @@ def test_a_slide_has_its_groups_tables_and_no_number(read: Read) -> None:
     assert found["text"] == "Named last, read first\n\nfirst\nline\nsecond\n\ngrouped\n\nuntitled"
     assert [place for _, _, place, _ in found["parts"]] == [{"slide": 1}, {"slide": 3}]
     assert [title for _, _, _, title in found["headings"]] == ["Named last, read first", "", ""]
+
+
+def test_the_mark_of_a_note_is_no_text_of_a_docx(read: Read) -> None:
+    document = docx.Document()
+    document.add_paragraph("before NOTE after")
+    buffer = io.BytesIO()
+    document.save(buffer)
+    with zipfile.ZipFile(buffer) as source:
+        members = {name: source.read(name) for name in source.namelist()}
+    mark = b'</w:t></w:r><w:r><w:footnoteReference w:id="2"/></w:r><w:r><w:t>'
+    members["word/document.xml"] = members["word/document.xml"].replace(b" NOTE", mark)
+    assert read(archive(members), "docx")["text"] == "before after"
 
 
 def test_notes_of_a_text_stand_after_their_paragraph(read: Read) -> None:

@@ -22,6 +22,8 @@ _TEXT = re.compile(rb">[^<&]*&[^<]*<")
 _TAB = re.compile(rb"<w:tab\s*/>")
 _TAB_AS_TEXT = b'<w:t xml:space="preserve">\t</w:t>'
 _TAB_STOPS = re.compile(rb"<w:tabs>.*?</w:tabs>", re.DOTALL)
+# Written into the text as [^2]; the notes themselves come at its end.
+_NOTE_MARK = re.compile(rb"<w:(?:foot|end)noteReference\b[^>]*/>")
 _PARTS = re.compile(r"word/(?:document\d*|footnotes|endnotes|comments)\.xml|docProps/core\.xml")
 
 
@@ -47,7 +49,7 @@ def restore_characters(text: str) -> str:
 
 
 def _mend(xml: bytes) -> bytes:
-    xml = _TAB.sub(_TAB_AS_TEXT, _TAB_STOPS.sub(b"", xml))
+    xml = _NOTE_MARK.sub(b"", _TAB.sub(_TAB_AS_TEXT, _TAB_STOPS.sub(b"", xml)))
     return _TEXT.sub(lambda match: _REFERENCE.sub(_character, match.group()), xml)
 
 

@@ -23,7 +23,7 @@ _DESTINATIONS: dict[str, Destination] = {
     "shptxt": "note",
 }
 # Of the groups that a reader need not know, those whose text is text all the same.
-_KNOWN_OPTIONAL = {"shpinst", "nesttableprops", "ud"}
+_KNOWN_OPTIONAL = {"shpinst", "nesttableprops", "ud", "footnote", "shptxt"}
 _CODE_PAGES = {
     0: "cp1252",
     77: "mac_roman",
@@ -104,13 +104,10 @@ def codec_of(group: Group, tables: Tables) -> str:
 
 def enter(group: Group, tables: Tables, word: str, number: int | None) -> None:
     """What a control word that stands for no text changes."""
-    if group.optional:
-        group.optional = False
-        if word not in _KNOWN_OPTIONAL:
-            group.destination = "skip"
-    elif group.destination == "skip":
+    optional, group.optional = group.optional, False
+    if group.destination == "skip":
         return
-    elif word in _SKIPPED:
+    if word in _SKIPPED or (optional and word not in _KNOWN_OPTIONAL):
         group.destination = "skip"
     elif word in _DESTINATIONS:
         group.destination = _DESTINATIONS[word]
