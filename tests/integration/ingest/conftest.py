@@ -1,12 +1,15 @@
 """An ingest service in this process, on the real NATS and PostgreSQL."""
 
+import asyncio
+import os
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ingest_jobs import Claims, MakeIngest, Queue
+from ingest_jobs import Claims, MakeIngest, Queue, StartProcess
 from ingest_support import Stage
 from nats.js import JetStreamContext
 from pydantic import SecretStr
@@ -63,6 +66,36 @@ async def _running(settings: IngestSettings) -> AsyncIterator[None]:
     app = create_app(settings)
     async with app.router.lifespan_context(app):
         yield
+
+
+@pytest.fixture
+async def start_process(
+    provisioned: Topology, nats_server: NatsServer, database_url: str, registry: Registry, tmp_path: Path
+) -> AsyncIterator[StartProcess]:
+    """The service as processes, which end with the test."""
+    processes: list[asyncio.subprocess.Process] = []
+
+    async def start(work_dir: Path) -> asyncio.subprocess.Process:
+        settings = {
+            "NATS_URL": nats_server.url,
+            "NAMESPACE": provisioned.namespace,
+            "DATABASE_URL": database_url,
+            "WORK_DIR": str(work_dir),
+            "PORT": "0",
+        }
+        environment = {**os.environ, **{f"RAG_{name}": value for name, value in settings.items()}}
+        with (tmp_path / "log").open("a") as log:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "rag_ingest.app", env=environment, stdout=log, stderr=log
+            )
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        if process.returncode is None:
+            process.terminate()
+            await process.wait()
 
 
 @pytest.fixture

@@ -1,7 +1,9 @@
 """The use case without its service: jobs are given by hand, and what it publishes is looked at."""
 
+import asyncio
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any, Protocol
 
 from rag_common.contracts import DocumentEvent, DocumentRef, EmbedChunks, Message
@@ -42,6 +44,10 @@ class MakeIngest(Protocol):
     """Puts the use case together; ``wrap`` stands between it and the world outside."""
 
     def __call__(self, seen: IngestRegistry, wrap: Callable[[Any], Any] = ...) -> Ingest: ...
+
+
+StartProcess = Callable[[Path], Awaitable[asyncio.subprocess.Process]]
+"""Starts the service as a process whose files are in a directory."""
 
 
 class Claims(list[DocumentRef | None]):
