@@ -35,9 +35,10 @@ _NEGATIONS = frozenset(
 class _Text:
     def __init__(self, text: str) -> None:
         self.written = _WORD.findall(text)
-        self.words = [word.casefold().replace("ё", "е") for word in self.written]
+        # one string for all words: this runs for every text of every search
+        self.words = "\n".join(self.written).casefold().replace("ё", "е").split("\n")
         if len(self.words) < SHINGLE:
-            self.shingles = frozenset([hash(tuple(self.words) or text)])
+            self.shingles = frozenset([hash(" ".join(self.words) or text)])
         else:
             runs = zip(*(self.words[start:] for start in range(SHINGLE)), strict=False)
             self.shingles = frozenset(map(hash, runs))
