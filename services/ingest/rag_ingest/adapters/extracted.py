@@ -28,6 +28,10 @@ class Extracted(TypedDict):
     members: NotRequired[list[MemberRow]]
 
 
+class Spoiled(Exception):
+    """A library gave up in the middle of a damaged file, and can read no other one in this process."""
+
+
 class TextBuilder:
     """Joins paragraphs, headings and parts to one text, and keeps where each of them stands."""
 

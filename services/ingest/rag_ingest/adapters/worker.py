@@ -18,13 +18,16 @@ from pathlib import Path
 from typing import BinaryIO, TypedDict
 
 from rag_common.errors import BadDocument
-from rag_ingest.adapters.extracted import Extracted
+from rag_ingest.adapters.extracted import Extracted, Spoiled
 from rag_ingest.domain.documents import too_much_text
 from rag_ingest.domain.members import MAX_MEMBER_BYTES, Room
 
 LENGTH = struct.Struct(">Q")
 OUT_OF_MEMORY = 77
 """Exit status of a process that noticed by itself that its memory was at an end."""
+
+SPOILED = 78
+"""Exit status after a damaged file that left a library in a state in which it reads no other one."""
 
 MAX_FILE_BYTES = MAX_MEMBER_BYTES
 """Bytes that it may write to one file: a member of an archive, or a library of 8 MB for kreuzberg."""
@@ -77,6 +80,8 @@ def serve(extract: Extract, memory_bytes: int) -> None:
             _send(answers, answer.encode(errors="replace"))
         except MemoryError:
             os._exit(OUT_OF_MEMORY)
+        except Spoiled:
+            os._exit(SPOILED)
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rag_common.errors import BadDocument, TransientError
-from rag_ingest.adapters.worker import LENGTH, OUT_OF_MEMORY, Request
+from rag_ingest.adapters.worker import LENGTH, OUT_OF_MEMORY, SPOILED, Request
 from rag_ingest.domain.documents import too_much_text
 from rag_ingest.domain.formats import Format
 from rag_ingest.domain.members import Room
@@ -176,7 +176,7 @@ class WorkerProcess:
         # The allocator of a native library aborts with this message; SIGKILL is the system's own refusal.
         if code in (OUT_OF_MEMORY, -signal.SIGKILL) or "memory allocation of" in noise:
             return _out_of_memory()
-        return _crash(noise)
+        return _damaged() if code == SPOILED else _crash(noise)
 
     def _noise(self) -> str:
         """What a process that has ended wrote to standard error, at most its end."""
@@ -223,6 +223,13 @@ def _out_of_memory() -> BadDocument:
     return BadDocument(
         "Reading the file took too much memory and was stopped. Split it into smaller files.",
         code="parse_memory",
+    )
+
+
+def _damaged() -> BadDocument:
+    return BadDocument(
+        "The file is damaged or incomplete and cannot be read. Check that it opens and send it again.",
+        code="damaged_file",
     )
 
 

@@ -129,8 +129,7 @@ def require_text(parsed: ParsedDocument, *, limit: int) -> ParsedDocument:
     :raises BadDocument: ``no_text``, or ``too_much_text`` above ``limit`` characters.
     """
     if is_blank(parsed.text):
-        hint = " A scanned document needs text recognition first." if parsed.parts else ""
-        raise BadDocument(f"No text was found in the file.{hint}", code="no_text")
+        raise BadDocument("No text was found in the file.", code="no_text")
     if len(parsed.text) > limit:
         raise too_much_text(limit)
     return parsed

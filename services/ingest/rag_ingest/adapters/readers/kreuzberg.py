@@ -8,6 +8,7 @@ from kreuzberg import ConcurrencyConfig, ContentFilterConfig, ExtractionConfig, 
 from kreuzberg.exceptions import KreuzbergError
 
 from rag_common.errors import BadDocument
+from rag_ingest.adapters.extracted import Spoiled
 from rag_ingest.domain.formats import Format
 
 _PLACEHOLDER_TITLES = {"untitled", "(anonymous)", "unspecified"}
@@ -33,10 +34,14 @@ def named_errors(kind: Format) -> Iterator[None]:
     """Turn what kreuzberg raises into a reason for the owner of the file."""
     try:
         yield
-    except KreuzbergError as error:
-        if _NO_LIBRARY in str(error):
-            raise OSError(str(error)) from error
-        raise _refusal(str(error), kind) from error
+    except (KreuzbergError, RuntimeError) as error:
+        reason = str(error)
+        if _NO_LIBRARY in reason:
+            raise OSError(reason) from error
+        # A panic in its Rust code, of which no class tells; it keeps the lock of PDFium for ever.
+        if "panicked" in reason or "poisoned" in reason:
+            raise Spoiled(reason) from error
+        raise _refusal(reason, kind) from error
 
 
 def _refusal(reason: str, kind: Format) -> BadDocument:

@@ -4,7 +4,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Iterable
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from rag_common.contracts.documents import MEDIA_TYPE_PATTERN
 from rag_ingest.adapters.extracted import MemberRow
@@ -22,7 +22,11 @@ _MEDIA_TYPE = re.compile(MEDIA_TYPE_PATTERN)
 
 
 class MemberRefused(Exception):
-    """A member is not unpacked; the words end the sentence "was not read: "."""
+    """A member is not unpacked; the reason ends the sentence "not read, "."""
+
+    def __init__(self, *, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class MemberFiles:
@@ -43,36 +47,40 @@ class MemberFiles:
 
         :raises OSError: the system is short of something.
         """
-        clean = self._unused(self._clean(name))
         try:
-            row = self._write(blocks, clean, media_type)
+            room = self._some_room()
+            size, digest = self._write(room.directory / str(len(self.rows)), blocks)
         except MemberRefused as refusal:
-            self.refuse(clean, str(refusal))
+            self._refused.setdefault(refusal.reason, []).append(one_line(name)[:_MAX_NAME])
             return False
+        clean = self._unused(self._clean(name))
         self._names.add(clean)
-        self.rows.append(row)
+        self._left -= size
+        self.rows.append((clean, _known_media_type(media_type), size, digest))
         return True
-
-    def refuse(self, name: str, reason: str) -> None:
-        """Name a member that is not unpacked."""
-        self._refused.setdefault(reason, []).append(one_line(name)[:_MAX_NAME])
 
     @property
     def warnings(self) -> list[str]:
         """What was not read and why, and what is known under another name."""
-        told = [f"{_names(names)}: not read, {reason}." for reason, names in self._refused.items()]
+        warnings: list[str] = []
+        for reason, refused in self._refused.items():
+            names = _shortened(refused)
+            warnings.append(f"{names}: not read, {reason}.")
         if self._renamed:
-            pairs = [f"{before} (now {after})" for before, after in self._renamed]
-            told.append(f"{_names(pairs)}: the path led out of the archive.")
-        return told
+            names = _shortened([f"{before} → {after}" for before, after in self._renamed])
+            warnings.append(f"{names}: the path led out of the archive.")
+        return warnings
 
-    def _write(self, blocks: Iterable[bytes], name: str, media_type: str | None) -> MemberRow:
+    def _some_room(self) -> Room:
         if self._room is None:
-            raise MemberRefused(f"it lies deeper than {MAX_DEPTH} archives or mails in each other")
+            raise MemberRefused(reason=f"it lies deeper than {MAX_DEPTH} archives or mails in each other")
         if len(self.rows) >= self._room.members:
-            raise MemberRefused("there are too many files in the archive or mail; split it")
+            raise MemberRefused(reason="there are too many files in the archive or mail; split it")
         self._room.directory.mkdir(mode=0o700, exist_ok=True)
-        path = self._room.directory / str(len(self.rows))
+        return self._room
+
+    def _write(self, path: Path, blocks: Iterable[bytes]) -> tuple[int, str]:
+        """Size and SHA-256 of what was written."""
         digest, size = hashlib.sha256(), 0
         try:
             with path.open("wb") as file:
@@ -85,8 +93,7 @@ class MemberFiles:
         except MemberRefused:
             path.unlink(missing_ok=True)
             raise
-        self._left -= size
-        return name, _known_media_type(media_type), size, digest.hexdigest()
+        return size, digest.hexdigest()
 
     def _clean(self, name: str) -> str:
         given = one_line(name.replace("\\", "/"))
@@ -113,8 +120,8 @@ def one_line(text: str) -> str:
 
 def _too_large(size: int) -> MemberRefused:
     if size > MAX_MEMBER_BYTES:
-        return MemberRefused(f"it is larger than {MAX_MEMBER_BYTES // 1024**2} MiB")
-    return MemberRefused("the archive or mail holds too many bytes when it is unpacked; split it")
+        return MemberRefused(reason=f"it is larger than {MAX_MEMBER_BYTES // 1024**2} MiB")
+    return MemberRefused(reason="the archive or mail holds too many bytes when it is unpacked; split it")
 
 
 def _known_media_type(media_type: str | None) -> str | None:
@@ -122,6 +129,6 @@ def _known_media_type(media_type: str | None) -> str | None:
     return known if known != "application/octet-stream" and _MEDIA_TYPE.fullmatch(known) else None
 
 
-def _names(names: list[str]) -> str:
+def _shortened(names: list[str]) -> str:
     shown = ", ".join(names[:_NAMED])
-    return shown if len(names) <= _NAMED else f"{shown} and {len(names) - _NAMED:,} others"
+    return shown if len(names) <= _NAMED else f"{shown}, … (+{len(names) - _NAMED})"

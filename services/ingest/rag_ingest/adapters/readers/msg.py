@@ -19,7 +19,7 @@ from olefile.olefile import OleFileError
 
 from rag_ingest.adapters.extracted import Extracted
 from rag_ingest.adapters.readers.mail import MailText, header_text, mail_extracted
-from rag_ingest.adapters.readers.members import MemberFiles, one_line
+from rag_ingest.adapters.readers.members import MemberFiles, MemberRefused, one_line
 from rag_ingest.adapters.readers.msg_properties import Properties, is_message
 from rag_ingest.adapters.readers.msg_rtf import rtf_text
 from rag_ingest.adapters.readers.packages import damaged
@@ -45,11 +45,7 @@ def read(path: Path, kind: Format, room: Room | None) -> Extracted:
         names = []
         for attachment in _attachments(message, mail):
             names.append(attachment.name)
-            content = attachment.content()
-            if content is None:
-                files.refuse(attachment.name, "it is a link or an object of another program")
-            else:
-                files.add(attachment.name, [content], attachment.media_type)
+            files.add(attachment.name, attachment.blocks(), attachment.media_type)
     return mail_extracted(mail, kind, names, files)
 
 
@@ -126,6 +122,13 @@ class _Attachment:
         if self.message is not None:
             return _as_eml(self.message, 1).as_bytes()
         return self._properties.binary(_DATA)
+
+    def blocks(self) -> Iterator[bytes]:
+        """:raises MemberRefused: the content is not in the mail."""
+        content = self.content()
+        if content is None:
+            raise MemberRefused(reason="it is a link or an object of another program")
+        yield content
 
     def is_picture_of(self, html: str) -> bool:
         """Whether the text shows it: a logo, a smiley."""

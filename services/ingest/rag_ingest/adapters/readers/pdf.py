@@ -50,9 +50,16 @@ def _sizes(result: ExtractionResult) -> dict[int, tuple[float, float]]:
     return {number: (size[0], size[1]) for number, size in found if size}
 
 
-def _drawn(path: Path, kind: Format, number: int, size: tuple[float, float]) -> Image.Image:
+def _drawn(path: Path, kind: Format, number: int, size: tuple[float, float]) -> Image.Image | None:
     inches = max(size[0] * size[1], 1.0) / _POINTS_PER_INCH**2
     # A scanner may have taken pixels for points: such a sheet is metres wide.
-    dpi = max(1, min(ocr.DPI, int((ocr.MAX_PIXELS / inches) ** 0.5)))
-    with named_errors(kind):
-        return Image.open(io.BytesIO(render_pdf_page(path, number - 1, dpi=dpi)), formats=("PNG",))
+    dpi = min(ocr.DPI, int((ocr.MAX_PIXELS / inches) ** 0.5))
+    if not dpi:
+        return None
+    try:
+        with named_errors(kind):
+            png = render_pdf_page(path, number - 1, dpi=dpi)
+    except BadDocument:
+        # The other pages may be fine.
+        return None
+    return Image.open(io.BytesIO(png), formats=("PNG",))

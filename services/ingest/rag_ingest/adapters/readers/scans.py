@@ -25,8 +25,8 @@ class ScannedPages:
         """A page with a text of its own."""
         self._pages.append((number, text))
 
-    def add(self, number: int, picture: Callable[[], Image.Image]) -> None:
-        """A page that is a picture; it is not even made when no time is left for it."""
+    def add(self, number: int, picture: Callable[[], Image.Image | None]) -> None:
+        """A page that is a picture, or cannot be drawn; it is not tried when no time is left for it."""
         self.add_text(number, self._recognised(number, picture))
 
     @property
@@ -57,12 +57,16 @@ class ScannedPages:
                 built.add(text)
         return built.extracted(media_type, title=title, warnings=[*warnings, *self._warnings()])
 
-    def _recognised(self, number: int, picture: Callable[[], Image.Image]) -> str:
+    def _recognised(self, number: int, picture: Callable[[], Image.Image | None]) -> str:
         if not ocr.time_is_left():
             self._too_late.append(number)
             return ""
+        drawn = picture()
+        if drawn is None:
+            self._unreadable.append(number)
+            return ""
         try:
-            found = ocr.recognise(picture())
+            found = ocr.recognise(drawn)
         except BadDocument as error:
             if error.code != "ocr_unavailable":
                 raise

@@ -20,7 +20,6 @@ MAX_RATIO = 200
 """Unpacked bytes for a packed one. Text shrinks to a twentieth, logs and empty tables to a hundredth."""
 _RATIO_FROM = 1024**2
 """Bytes, unpacked, below which nobody minds the ratio."""
-_ENCRYPTED = "it is protected by a password"
 _PLUMBING = {".ds_store", "thumbs.db", "desktop.ini"}
 
 
@@ -31,11 +30,7 @@ def read(path: Path, kind: Format, room: Room | None) -> Extracted:
         members = [member for member in archive.infolist() if not member.is_dir()]
         names = member_names(members)
         for member, name in zip(members, names, strict=True):
-            reason = _reason_against(member, name)
-            if reason:
-                files.refuse(name, reason)
-            else:
-                files.add(name, _blocks(archive, member))
+            files.add(name, _blocks(archive, member, name))
     if members and not files.rows and all(member.flag_bits & 1 for member in members):
         raise BadDocument(
             "The archive is protected by a password. Remove the password and send it again.",
@@ -54,32 +49,33 @@ def _listed(names: list[str], files: MemberFiles) -> Extracted:
     return built.extracted(MEDIA_TYPES["zip"], warnings=warnings) | {"members": files.rows}
 
 
-def _reason_against(member: zipfile.ZipInfo, name: str) -> str | None:
+def _check(member: zipfile.ZipInfo, name: str) -> None:
     mode = member.external_attr >> 16
-    if mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG):
-        return "it is a link" if stat.S_ISLNK(mode) else "it is no ordinary file"
-    if member.flag_bits & 1:
-        return _ENCRYPTED
+    if stat.S_ISLNK(mode):
+        raise MemberRefused(reason="it is a link")
+    if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
+        raise MemberRefused(reason="it is no ordinary file")
     if member.file_size > max(_RATIO_FROM, MAX_RATIO * member.compress_size):
-        return f"it unpacks to more than {MAX_RATIO} times its size"
+        raise MemberRefused(reason=f"it unpacks to more than {MAX_RATIO} times its size")
     path = PurePosixPath(name)
     if path.parts[:1] == ("__MACOSX",) or path.name.lower() in _PLUMBING:
-        return "it belongs to the operating system"
-    return None
+        raise MemberRefused(reason="it belongs to the operating system")
 
 
-def _blocks(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes]:
+def _blocks(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> Iterator[bytes]:
     """No more bytes than the member declares: zipfile stops there.
 
     :raises MemberRefused: it is damaged, or packed in a way that cannot be read.
     """
+    _check(member, name)
     try:
         with archive.open(member) as file:
             while block := file.read(BLOCK):
                 yield block
     except NotImplementedError as error:
-        raise MemberRefused("it is packed in a way that is not supported") from error
+        raise MemberRefused(reason="it is packed in a way that is not supported") from error
     except RuntimeError as error:
-        raise MemberRefused(_ENCRYPTED) from error
+        # zipfile has no narrower error for an encrypted member
+        raise MemberRefused(reason="it is protected by a password") from error
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
-        raise MemberRefused("it is damaged") from error
+        raise MemberRefused(reason="it is damaged") from error
