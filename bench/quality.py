@@ -32,8 +32,8 @@ from ragp.target import Gateway
 MODES = ("hybrid", "dense", "sparse")
 EXAMPLES = Path(__file__).parent.parent / "examples"
 BUDGET = 4000
-EXPAND = 1200
-"""Characters of a widened passage: three of them fill the budget."""
+EXPAND = 800
+"""Characters of a widened passage: five of them fill the budget. Wider ones crowd others out."""
 QUICK_STEP = 10
 """Of so many questions one is asked."""
 
