@@ -121,7 +121,7 @@ def test_more_members_than_there_is_room_for_are_named_and_counted(room: Room, t
     assert len(names(found)) == 5
     (warning,) = found["warnings"]
     assert warning.startswith("5.txt, 6.txt, ")
-    assert "and 15 others: not read, there are too many files" in warning
+    assert "… (+15): not read, there are too many files" in warning
 
 
 def test_a_large_member_is_refused_whatever_room_there_is(tmp_path: Path) -> None:
