@@ -23,6 +23,48 @@ async def test_a_name_is_taken_once(gateway: Gateway) -> None:
     problem(await gateway.http.post("/v1/collections", json={"name": "handbook"}), 409, "collection_exists")
 
 
+async def test_settings_are_shown_and_changed_one_by_one(gateway: Gateway) -> None:
+    body = {"name": "papers", "description": "to read", "settings": {"splitting": {"chunk_words": 60}}}
+    created = await gateway.http.post("/v1/collections", json=body)
+    assert created.json()["settings"] == {"splitting": {"chunk_words": 60, "chunk_characters": None}}
+
+    path = "/v1/collections/papers"
+    changed = await gateway.http.patch(path, json={"settings": {"splitting": {"chunk_characters": 900}}})
+    assert changed.status_code == 200
+    assert changed.json()["settings"] == {"splitting": {"chunk_words": 60, "chunk_characters": 900}}
+    await gateway.http.patch(path, json={"settings": {"splitting": {"chunk_words": None}}})
+    await gateway.http.patch(path, json={"description": "read"})
+    shown = await gateway.get(path)
+    assert shown["settings"] == {"splitting": {"chunk_words": None, "chunk_characters": 900}}
+    assert shown["description"] == "read"
+    listed = await gateway.get("/v1/collections")
+    assert [item["settings"]["splitting"]["chunk_characters"] for item in listed["items"]] == [None, 900]
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"splitting": {"chunk_words": 9}}, "body.settings.splitting.chunk_words"),
+        ({"splitting": {"chunk_characters": "long"}}, "body.settings.splitting.chunk_characters"),
+        ({"splitting": {"chunk_word": 50}}, "body.settings.splitting.chunk_word"),
+        ({"splitting": None}, "body.settings.splitting"),
+        ({"spliting": {}}, "body.settings.spliting"),
+    ],
+)
+async def test_a_bad_setting_is_refused_with_its_field(gateway: Gateway, changes: object, field: str) -> None:
+    for request in (
+        gateway.http.patch("/v1/collections/handbook", json={"settings": changes}),
+        gateway.http.post("/v1/collections", json={"name": "papers", "settings": changes}),
+    ):
+        assert problem(await request, 422, "invalid_request")["errors"][0]["field"] == field
+    assert (await gateway.get("/v1/collections/handbook"))["settings"]["splitting"]["chunk_words"] is None
+
+
+async def test_a_collection_that_is_not_there_is_not_changed(gateway: Gateway) -> None:
+    refused = await gateway.http.patch("/v1/collections/papers", json={"description": "read"})
+    problem(refused, 404, "unknown_collection")
+
+
 async def test_pages_follow_each_other_without_gap(gateway: Gateway) -> None:
     for name in ("a", "b", "c"):
         await gateway.http.post("/v1/collections", json={"name": name})

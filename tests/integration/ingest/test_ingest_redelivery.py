@@ -7,7 +7,14 @@ import pytest
 from ingest_jobs import Claims, MakeIngest, Queue, again, later
 from ingest_support import Stage, drop, once
 
-from rag_common.contracts import DocumentRef, DroppedContent, EmbedChunks, UpdateIndexedDocument
+from rag_common.contracts import (
+    CollectionSettings,
+    DocumentRef,
+    DroppedContent,
+    EmbedChunks,
+    SplittingSettings,
+    UpdateIndexedDocument,
+)
 from rag_common.errors import PermanentError, TransientError
 from rag_common.objects import ObjectMissing
 from rag_common.registry import ChunkRow, Registry
@@ -255,6 +262,19 @@ async def test_a_new_pipeline_reads_the_same_bytes_again(
         1,
         2,
     ]
+
+
+async def test_new_settings_of_the_collection_cut_the_same_bytes_anew(
+    ingest: Ingest, queue: Queue, delivery: Delivery, registry: Registry
+) -> None:
+    words = " ".join(f"Sentence {no}." for no in range(40))
+    await ingest.run(drop(words), delivery)
+    more = CollectionSettings(splitting=SplittingSettings(chunk_words=40, chunk_characters=1000))
+    await registry.collections.change("default", "handbook", settings=more)
+    await ingest.run(drop(words), later(delivery))
+    await ingest.run(drop(words), later(delivery, 2000))
+    cut = [len(message.chunks) for message in queue.published if isinstance(message, EmbedChunks)]
+    assert cut == [8, 2]
 
 
 async def test_an_object_above_the_limit_is_refused_and_kept(

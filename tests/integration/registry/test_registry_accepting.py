@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from registry_support import TENANT, accept, complete, drop, embed, found, make_live, upload
 
+from rag_common.contracts import CollectionSettings, SplittingSettings, pipeline_of
 from rag_common.registry import (
     IdempotencyConflict,
     IdempotencyKey,
@@ -43,6 +44,26 @@ async def test_same_bytes_are_accepted_again_under_another_pipeline(registry: Re
     await make_live(registry, "a")
     await registry.spaces.set_pipeline("newer pipeline")
     assert (await accept(registry, "a")).outcome == "accepted"
+
+
+async def test_same_bytes_are_accepted_again_under_other_settings_of_the_collection(
+    registry: Registry,
+) -> None:
+    await registry.spaces.set_pipeline("pipeline")
+    await make_live(registry, "a")
+    fewer = CollectionSettings(splitting=SplittingSettings(chunk_words=60))
+    await registry.collections.change(TENANT, "handbook", settings=fewer)
+    accepted = (await accept(registry, "a")).document
+    generation = await registry.ingesting.generation(accepted)
+    assert generation is not None
+    assert generation.settings == fewer
+    fingerprint = pipeline_of("pipeline", fewer)
+    assert await registry.ingesting.commit_chunks(accepted, [], batches=0, fingerprint=fingerprint or "")
+    assert (await accept(registry, "a")).outcome == "unchanged"
+
+    as_before = CollectionSettings(splitting=SplittingSettings(chunk_words=None))
+    await registry.collections.change(TENANT, "handbook", settings=as_before)
+    assert (await accept(registry, "a")).document.generation == 3
 
 
 async def test_same_bytes_with_another_acl_are_an_update(registry: Registry) -> None:

@@ -56,6 +56,7 @@ def test_the_api_is_the_one_that_was_agreed(described: Json) -> None:
         "POST /v1/collections",
         "GET /v1/collections",
         "GET /v1/collections/{collection}",
+        "PATCH /v1/collections/{collection}",
         "DELETE /v1/collections/{collection}",
         "POST /v1/documents",
         "GET /v1/documents",

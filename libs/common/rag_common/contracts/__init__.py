@@ -20,6 +20,7 @@ from rag_common.contracts.base import (
     TenantId,
     Value,
 )
+from rag_common.contracts.collections import NO_SETTINGS, CollectionSettings, SplittingSettings, pipeline_of
 from rag_common.contracts.documents import (
     MAX_INLINE_BYTES,
     MAX_MESSAGE_BYTES,
@@ -61,6 +62,7 @@ __all__ = [
     "MAX_MESSAGE_BYTES",
     "MAX_METADATA_BYTES",
     "NOWHERE",
+    "NO_SETTINGS",
     "PRINCIPAL_PATTERN",
     "TENANT_PATTERN",
     "AcceptedContent",
@@ -68,6 +70,7 @@ __all__ = [
     "And",
     "ChunkText",
     "CollectionName",
+    "CollectionSettings",
     "DeadLetter",
     "DocumentEvent",
     "DocumentRef",
@@ -104,8 +107,10 @@ __all__ = [
     "SearchMode",
     "Source",
     "SourceUri",
+    "SplittingSettings",
     "TenantId",
     "UpdateIndexedDocument",
     "Value",
     "check_filter",
+    "pipeline_of",
 ]

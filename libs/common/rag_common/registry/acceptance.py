@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from asyncpg import Record
 
-from rag_common.contracts import EVERYONE, DocumentRef
+from rag_common.contracts import EVERYONE, CollectionSettings, DocumentRef, pipeline_of
 from rag_common.registry.collections import UnknownCollection
 from rag_common.registry.descendants import share_access
 from rag_common.registry.rows import UNFINISHED, Accepted, NewContent, Order
@@ -23,8 +23,9 @@ _LOCK_DOCUMENT = """
 _SELECT_DOCUMENT = """
     SELECT d.*, g.state AS generation_state, g.content_sha256, g.fingerprint, g.upload_id,
            g.order_ns AS generation_order_ns, g.order_seq AS generation_order_seq,
-           (SELECT pipeline_fingerprint FROM installation) AS pipeline
+           (SELECT pipeline_fingerprint FROM installation) AS pipeline, c.settings
     FROM documents d
+    JOIN collections c ON c.id = d.collection_id
     LEFT JOIN generations g ON g.document_id = d.id AND g.generation = d.latest_generation
     WHERE d.id = $1
 """
@@ -123,11 +124,12 @@ async def _insert_document(
 
 
 def _same_bytes(row: Record, content: NewContent) -> bool:
-    """The same bytes under the same pipeline; a failed generation is always tried again."""
+    """The same bytes under the same pipeline and settings; a failed generation is always tried again."""
+    pipeline = pipeline_of(row["pipeline"], CollectionSettings.model_validate(row["settings"]))
     return (
         row["generation_state"] in (*UNFINISHED, "live")
         and row["content_sha256"] == content.sha256
-        and (row["fingerprint"] is None or row["fingerprint"] == row["pipeline"])
+        and (row["fingerprint"] is None or row["fingerprint"] == pipeline)
     )
 
 

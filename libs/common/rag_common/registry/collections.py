@@ -2,6 +2,7 @@
 
 from asyncpg import Record, UniqueViolationError
 
+from rag_common.contracts import NO_SETTINGS, CollectionSettings
 from rag_common.errors import PermanentError
 from rag_common.registry.database import Database
 from rag_common.registry.rows import Collection
@@ -26,6 +27,7 @@ def _row(record: Record) -> Collection:
         description=record["description"],
         created_at=record["created_at"],
         documents=record["documents"],
+        settings=CollectionSettings.model_validate(record["settings"]),
     )
 
 
@@ -33,16 +35,23 @@ class Collections:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def create(self, tenant: str, name: str, description: str = "") -> Collection:
+    async def create(
+        self,
+        tenant: str,
+        name: str,
+        description: str = "",
+        settings: CollectionSettings = NO_SETTINGS,
+    ) -> Collection:
         """:raises CollectionExists: the tenant has one of that name."""
         async with self._database.connection() as connection:
             try:
                 record = await connection.fetchrow(
-                    "INSERT INTO collections (tenant, name, description) VALUES ($1, $2, $3) "
+                    "INSERT INTO collections (tenant, name, description, settings) VALUES ($1, $2, $3, $4) "
                     "RETURNING *, 0::bigint AS documents",
                     tenant,
                     name,
                     description,
+                    settings.stored(),
                 )
             except UniqueViolationError as error:
                 raise CollectionExists(f"a collection {name!r} exists already") from error
@@ -76,6 +85,39 @@ class Collections:
         if record is None:
             raise UnknownCollection(name)
         return _row(record)
+
+    async def change(
+        self,
+        tenant: str,
+        name: str,
+        *,
+        description: str | None = None,
+        settings: CollectionSettings | None = None,
+    ) -> None:
+        """Change what is given; of the settings, the fields that are set (see ``changed_by``).
+
+        Documents that are in the collection already keep their chunks until their bytes are sent again.
+
+        :raises UnknownCollection: there is none of that name.
+        """
+        async with self._database.transaction() as connection:
+            row = await connection.fetchrow(
+                "SELECT id, description, settings FROM collections "
+                "WHERE tenant = $1 AND name = $2 AND deleted_at IS NULL FOR NO KEY UPDATE",
+                tenant,
+                name,
+            )
+            if row is None:
+                raise UnknownCollection(name)
+            changed = CollectionSettings.model_validate(row["settings"])
+            if settings is not None:
+                changed = changed.changed_by(settings)
+            await connection.execute(
+                "UPDATE collections SET description = $2, settings = $3 WHERE id = $1",
+                row["id"],
+                row["description"] if description is None else description,
+                changed.stored(),
+            )
 
     async def ids(self, tenant: str, names: tuple[str, ...]) -> dict[str, str]:
         """Name → id of the collections that exist; every collection where ``names`` is empty."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from asyncpg import Record
 
-from rag_common.contracts import DocumentRef, Place
+from rag_common.contracts import CollectionSettings, DocumentRef, Place
 from rag_common.registry.database import Database
 from rag_common.registry.rows import UNFINISHED, ChunkRow, Generation, Order
 from rag_common.registry.transitions import advance
@@ -17,7 +17,7 @@ SELECT_GENERATION = """
     SELECT g.*, d.tenant, d.source_uri, d.parent_id, d.title, d.latest_generation,
            EXISTS (SELECT FROM documents m WHERE m.parent_id = d.id AND m.state = 'active') AS has_members,
            CASE WHEN c.deleted_at IS NULL THEN d.state ELSE 'deleting' END AS document_state,
-           c.name AS collection
+           c.name AS collection, c.settings
     FROM generations g
     JOIN documents d ON d.id = g.document_id
     JOIN collections c ON c.id = d.collection_id
@@ -45,6 +45,7 @@ def generation_row(record: Record) -> Generation:
         batch_count=record["batch_count"],
         parent_id=str(record["parent_id"]) if record["parent_id"] else None,
         has_members=record["has_members"],
+        settings=CollectionSettings.model_validate(record["settings"]),
     )
 
 

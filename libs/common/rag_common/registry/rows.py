@@ -6,7 +6,15 @@ from typing import Literal
 
 from pydantic import JsonValue
 
-from rag_common.contracts import NOWHERE, DocumentRef, DocumentState, Lane, Place
+from rag_common.contracts import (
+    NO_SETTINGS,
+    NOWHERE,
+    CollectionSettings,
+    DocumentRef,
+    DocumentState,
+    Lane,
+    Place,
+)
 
 UNFINISHED: tuple[DocumentState, ...] = ("accepted", "parsing", "embedding")
 """States in which a generation still has a job on some queue."""
@@ -20,6 +28,7 @@ class Collection:
     description: str
     created_at: datetime
     documents: int | None = None
+    settings: CollectionSettings = NO_SETTINGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +100,8 @@ class Generation:
     """The archive or the mail that the document came in."""
     has_members: bool
     """Whether documents have come in this one, in any generation of it."""
+    settings: CollectionSettings
+    """Of its collection."""
 
     @property
     def current(self) -> bool:

@@ -9,7 +9,7 @@ from rag_gateway.domain.cursors import decode_name, encode_name
 from rag_gateway.problems import responses
 from rag_gateway.requests import JsonRoute
 from rag_gateway.shapes.base import MAX_PAGE, Page
-from rag_gateway.shapes.collections import CollectionView, NewCollection
+from rag_gateway.shapes.collections import CollectionChanges, CollectionView, NewCollection
 
 router = APIRouter(prefix="/v1/collections", tags=["collections"], route_class=JsonRoute)
 
@@ -19,7 +19,9 @@ async def create(
     body: NewCollection, caller: CallerDep, gateway: GatewayDep, response: Response
 ) -> CollectionView:
     """A collection holds documents that are searched together."""
-    collection = await gateway.registry.collections.create(caller.tenant, body.name, body.description)
+    collection = await gateway.registry.collections.create(
+        caller.tenant, body.name, body.description, body.settings
+    )
     response.headers["Location"] = f"/v1/collections/{collection.name}"
     return CollectionView.model_validate(collection)
 
@@ -41,6 +43,17 @@ async def list_collections(
 @router.get("/{collection}", summary="Get one collection", responses=responses(401, 404, 422))
 async def get(collection: CollectionPath, caller: CallerDep, gateway: GatewayDep) -> CollectionView:
     """With the number of its documents."""
+    return CollectionView.model_validate(await gateway.registry.collections.get(caller.tenant, collection))
+
+
+@router.patch("/{collection}", summary="Change a collection", responses=responses(401, 404, 422))
+async def change(
+    collection: CollectionPath, body: CollectionChanges, caller: CallerDep, gateway: GatewayDep
+) -> CollectionView:
+    """Its description or its settings. Documents follow new settings when their bytes are sent again."""
+    await gateway.registry.collections.change(
+        caller.tenant, collection, description=body.description, settings=body.settings
+    )
     return CollectionView.model_validate(await gateway.registry.collections.get(caller.tenant, collection))
 
 

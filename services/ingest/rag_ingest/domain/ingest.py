@@ -10,12 +10,15 @@ from pathlib import Path
 from rag_common.contracts import (
     AcceptedContent,
     ChunkText,
+    CollectionSettings,
     DocumentRef,
     DroppedContent,
     IngestDocument,
     InlineContent,
     Lane,
+    SplittingSettings,
     UpdateIndexedDocument,
+    pipeline_of,
 )
 from rag_common.errors import BadDocument, BadMessage, PermanentError
 from rag_common.spaces import Space
@@ -44,11 +47,11 @@ class Pipeline:
     fingerprint: str
 
     async def chunks_of(
-        self, source: Source, lane: Lane, space: Space
+        self, source: Source, lane: Lane, space: Space, settings: CollectionSettings
     ) -> tuple[ParsedDocument, tuple[Chunk, ...]]:
         """:raises BadDocument: the file cannot be read, or nothing of it can be searched."""
         parsed = await self.parsers[lane].parse(source)
-        size = ChunkSize(self.chunk_words, self.chunk_characters, Window(space.max_tokens, space.languages))
+        size = self._size(space, settings.splitting)
         if len(parsed.text) > _LARGE_TEXT:
             chunks = await asyncio.to_thread(split_document, parsed, self.splitter, size)
         else:
@@ -56,6 +59,17 @@ class Pipeline:
         if not chunks:
             raise BadDocument("No text was found in the file.", code="no_text")
         return parsed, chunks
+
+    def fingerprint_under(self, settings: CollectionSettings) -> str:
+        """What acceptance compares; see :func:`rag_common.contracts.pipeline_of`."""
+        return pipeline_of(self.fingerprint, settings) or self.fingerprint
+
+    def _size(self, space: Space, settings: SplittingSettings) -> ChunkSize:
+        return ChunkSize(
+            words=settings.chunk_words or self.chunk_words,
+            characters=settings.chunk_characters or self.chunk_characters,
+            window=Window(space.max_tokens, space.languages),
+        )
 
 
 class Ingest:
@@ -173,7 +187,7 @@ class Ingest:
         space = await self._registry.active_space()
         async with self._containers.room(generation) as room:
             source = Source(path, generation.file_name, generation.media_type, room)
-            parsed, chunks = await self._pipeline.chunks_of(source, delivery.lane, space)
+            parsed, chunks = await self._pipeline.chunks_of(source, delivery.lane, space, generation.settings)
             if parsed.members or generation.has_members:
                 # before its own chunks: whatever stops this job, the next one comes here again
                 await self._containers.take_in(generation, parsed.members, delivery, self._resume)
@@ -184,7 +198,7 @@ class Ingest:
             parsed,
             chunks,
             batches,
-            self._pipeline.fingerprint,
+            self._pipeline.fingerprint_under(generation.settings),
             generation.title if untitled else None,
         ):
             await self._announcer.generation(generation, "embedding")

@@ -13,6 +13,8 @@ GRAIN = 1 / 16
 """Neighbours whose common size is below this share of a chunk are packed as one. So no chunk holds more
 than about twice as many units as that, and the time is linear in the text."""
 
+_FULL = 1 + 1e-9
+"""Of sizes that are added up in floating point."""
 _CUT_COSTS = {
     Pause.HEADING: 4.0,
     Pause.WORDS: 1.0,
@@ -42,7 +44,7 @@ def pack(units: Sequence[Sized]) -> list[int]:
         size, best, begin = 0.0, float("inf"), last
         for first in range(last, -1, -1):
             size += units[first].size
-            if size > 1 and first < last:
+            if size > _FULL and first < last:
                 break
             cost = costs[first] + (1 - min(size, 1.0)) ** 2
             if cost < best:

@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-from rag_common.contracts import ChunkText, DocumentRef, DocumentState, IngestDocument, Lane, Message
+from rag_common.contracts import (
+    ChunkText,
+    CollectionSettings,
+    DocumentRef,
+    DocumentState,
+    IngestDocument,
+    Lane,
+    Message,
+)
 from rag_common.spaces import Space
 from rag_ingest.domain.documents import Chunk, ParsedDocument
 from rag_ingest.domain.members import Member
@@ -84,6 +92,8 @@ class Generation(Protocol):
     def parent_id(self) -> str | None: ...
     @property
     def has_members(self) -> bool: ...
+    @property
+    def settings(self) -> CollectionSettings: ...
 
 
 class Nesting(Protocol):
