@@ -38,7 +38,7 @@ class SheetsBuilder:
         """
         self.count(sum(len(text) for _, text in cells))
         if line := _line(cells):
-            self.count(len(line) * times)
+            self.count((len(line) + 1) * times)
             self._numbers += range(number, number + times)
             self._lines += [line] * times
 
@@ -63,7 +63,7 @@ class SheetsBuilder:
         :raises BadDocument: ``too_much_text``.
         """
         self._characters += characters
-        if self._characters > 3 * MAX_CHARACTERS:
+        if self._characters > 2 * MAX_CHARACTERS:
             raise _too_much()
 
 

@@ -11,7 +11,8 @@ from rag_ingest.domain.formats import Format
 
 MAX_DEPTH = 500
 """Elements inside each other. Lists and tables of office programs reach a few dozen."""
-_BLOCK = 64 * 1024
+_BLOCK = 4 * 1024**2
+"""Expat begins anew with every block for as long as a tag goes on: small ones would make long tags slow."""
 
 
 class XmlHandler:
