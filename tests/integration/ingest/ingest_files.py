@@ -56,7 +56,7 @@ def saved(document: "docx.document.Document") -> bytes:
 
 def archive(members: dict[str, bytes]) -> bytes:
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as target:
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as target:
         for name, content in members.items():
             target.writestr(name, content)
     return buffer.getvalue()
