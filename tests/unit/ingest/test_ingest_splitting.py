@@ -1,5 +1,7 @@
 """Chunks: exact offsets, whatever the text; pages, sections and lengths are respected."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -8,8 +10,8 @@ from rag_common.contracts import Place
 from rag_ingest.adapters.splitter import PhraseSplitter
 from rag_ingest.domain.documents import Chunk, Heading, ParsedDocument, Part, is_blank
 from rag_ingest.domain.markdown import markdown_headings
-from rag_ingest.domain.size import ChunkSize, Window
-from rag_ingest.domain.splitting import split_document
+from rag_ingest.domain.size import CONTEXT_TOKENS, ChunkSize, Window
+from rag_ingest.domain.splitting import MAX_GAP, SECTION_LEVEL, split_document
 
 MAX_CHARACTERS = 200
 SIZE = ChunkSize(10, MAX_CHARACTERS, Window(256, ("en",)))
@@ -171,3 +173,127 @@ def test_a_document_never_holds_nul() -> None:
 )
 def test_markdown_headings(text: str, headings: list[tuple[int, int, int, str]]) -> None:
     assert markdown_headings(text) == tuple(Heading(*heading) for heading in headings)
+
+
+def lengths(chunks: tuple[Chunk, ...]) -> list[int]:
+    return [len(chunk.text.split()) for chunk in chunks]
+
+
+@given(text=texts)
+@settings(deadline=None, max_examples=150)
+def test_neighbours_are_joined_exactly_by_the_gap(text: str) -> None:
+    parsed = ParsedDocument(text, "text/markdown", headings=markdown_headings(text))
+    chunks = split(parsed)
+    for previous, chunk in pairwise(chunks):
+        if chunk.gap is not None:
+            assert previous.text + chunk.gap + chunk.text == text[previous.start : chunk.end]
+    if not any(heading.level <= SECTION_LEVEL for heading in parsed.headings):
+        assert all(chunk.gap is not None for chunk in chunks[1:])
+    assert not chunks or chunks[0].gap is None
+
+
+def test_a_gap_is_kept_within_a_section_and_a_part_only() -> None:
+    text = "# A\n\n" + "One two three four. " * 5 + "\n\n# B\n\nText.\n"
+    parsed = ParsedDocument(text, "text/markdown", headings=markdown_headings(text))
+    assert [chunk.gap for chunk in split(parsed)] == [None, " ", " ", None]
+    assert [chunk.gap for chunk in split(paged(["One.", "Two."]))] == [None, None]
+
+
+def test_a_gap_that_is_too_long_is_not_kept() -> None:
+    for blank, kept in (MAX_GAP, True), (MAX_GAP + 1, False):
+        chunks = split(ParsedDocument("a" * 150 + " " * blank + "b" * 150, "text/plain"))
+        assert (chunks[-1].gap is not None) is kept
+
+
+def test_a_heading_is_never_left_alone_at_the_end_of_a_chunk() -> None:
+    for words in range(1, 30):
+        text = f"# A\n\n{'word ' * words}.\n\n### Deeper\n\n#### Still\n\nSome words stand under it.\n"
+        chunks = split(ParsedDocument(text, "text/markdown", headings=markdown_headings(text)))
+        for chunk in chunks:
+            assert not chunk.text.rstrip().endswith(("### Deeper", "#### Still")), words
+
+
+def test_sentences_and_list_items_stay_whole() -> None:
+    sentences = [f"Item {no} has exactly six words." for no in range(30)]
+    for text in (" ".join(sentences), "\n".join(f"- {each}" for each in sentences)):
+        for chunk in split(ParsedDocument(text, "text/plain")):
+            assert chunk.text.endswith(".")
+            assert chunk.text.lstrip("- ").startswith("Item")
+
+
+def test_the_chunks_of_a_paragraph_are_of_about_the_same_length() -> None:
+    text = "One two three. " * 7
+    assert lengths(split(ParsedDocument(text, "text/plain"))) == [6, 6, 9]
+
+
+def test_a_paragraph_is_not_torn_where_another_cut_is_as_good() -> None:
+    text = "One two three four. Five six seven.\n\nOne two three four. Five six seven.\n"
+    assert lengths(split(ParsedDocument(text, "text/plain"))) == [7, 7]
+
+
+def test_rows_of_a_table_stay_whole_and_its_header_has_a_row() -> None:
+    rows = "".join(f"|part {no}|{no * 7}|\n" for no in range(20))
+    chunks = split(ParsedDocument(f"Prices are these.\n\n|name|price|\n|---|---|\n{rows}", "text/plain"))
+    for chunk in chunks[1:]:
+        assert chunk.text.startswith("|")
+        assert chunk.text.endswith("|")
+    header = next(chunk for chunk in chunks if "|name|price|" in chunk.text)
+    assert "|part 0|" in header.text
+
+
+def test_code_is_cut_between_lines() -> None:
+    lines = [f"call_{no}(argument, another)" for no in range(40)]
+    text = "Words.\n\n```python\n" + "\n".join(lines) + "\n```\n"
+    whole = {"Words.", "```python", "```", *lines}
+    for chunk in split(ParsedDocument(text, "text/markdown")):
+        assert whole.issuperset(line for line in chunk.text.split("\n") if line)
+
+
+def test_chunks_of_a_sheet_name_their_rows() -> None:
+    lines = [f"row {no} value" for no in (1, 2, 4, 7)] + ["w " * 30 + "end"] + ["last row"]
+    numbers = (1, 2, 4, 7, 8, 11)
+    text = "\n".join(lines)
+    sheet = ParsedDocument(
+        f"before\n\n{text}",
+        "text/csv",
+        parts=(Part(8, 8 + len(text), Place(sheet="S"), numbers),),
+    )
+    by_number = dict(zip(numbers, lines, strict=True))
+    chunks = split(sheet)
+    for chunk in chunks:
+        assert chunk.place.rows is not None
+        first, last = chunk.place.rows
+        assert chunk.text.split("\n")[0] in by_number[first]
+        assert chunk.text.split("\n")[-1] in by_number[last]
+    assert chunks[0].place.rows == (1, 4)
+    assert sum(chunk.place.rows == (8, 8) for chunk in chunks) >= 2
+
+
+ENGLISH = "The quick brown fox jumps over the lazy dog near the river bank. "
+RUSSIAN = "Съешь ещё этих мягких французских булок, да выпей же крепкого чаю. "
+FIGURES = "| 1,234.56 | 7,890.12 | 3,456.78 | 9,012.34 |\n"
+
+
+@pytest.mark.parametrize("text", [ENGLISH, RUSSIAN])
+def test_a_model_that_reads_the_language_has_chunks_that_fit_its_window(text: str) -> None:
+    words = ChunkSize(300, 5000, Window(128, ("*",)))
+    window = words.window
+    chunks = split_document(ParsedDocument(text * 60, "text/plain"), PhraseSplitter(), words)
+    assert len(chunks) > 5
+    assert all(window.estimate(chunk.text) <= 128 - CONTEXT_TOKENS for chunk in chunks)
+
+
+def test_a_language_that_the_model_does_not_read_is_sized_in_words() -> None:
+    english_only = ChunkSize(100, 1500, Window(64, ("en",)))
+    for text, at_least in (RUSSIAN, 85), (ENGLISH, 0):
+        chunks = split_document(ParsedDocument(text * 60, "text/plain"), PhraseSplitter(), english_only)
+        assert min(lengths(chunks)[:-1]) >= at_least
+        assert (max(lengths(chunks)) > 60) is bool(at_least)
+
+
+def test_figures_take_more_of_the_window_than_words() -> None:
+    window = Window(256, ("en",))
+    assert window.estimate(FIGURES) > 2.5 * len(FIGURES.split())
+    assert window.estimate(ENGLISH) < 1.5 * len(ENGLISH.split())
+    assert window.estimate("中文") == 0
+    assert Window(256, ("zh",)).estimate("中文") > 1

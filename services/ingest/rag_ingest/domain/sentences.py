@@ -61,7 +61,8 @@ def _ends(text: str, position: int, start: int, mark: str, following: str) -> bo
         return not following.islower()
     word = found.group()
     if word.isdigit():
-        return _number_ends(word, following, first=not text[start : position - len(word)].strip())
+        before = text[max(start, position - _LOOK_BACK) : position - len(word)].rstrip(" ")
+        return _number_ends(word, following, first=not before or before.endswith("\n"))
     return _word_ends(word, text[max(start, position - _LOOK_BACK) : position], following)
 
 
