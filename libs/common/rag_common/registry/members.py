@@ -87,7 +87,7 @@ class Members:
             return [str(document) for document in await bury(connection, doomed, _order(row))]
 
     async def inside(self, tenant: str, document_id: str) -> list[str]:
-        """Ids of everything inside a document, deleted or not, from the outside to the inside."""
+        """Ids of what is inside a document, the outer first; also of what is not purged yet."""
         async with self._database.connection() as connection:
             rows = await connection.fetch(
                 """
