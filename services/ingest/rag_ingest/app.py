@@ -26,7 +26,8 @@ from rag_ingest.adapters.worker_pool import DEFAULT_COMMAND, WorkerPool
 from rag_ingest.adapters.worker_process import Limits
 from rag_ingest.domain.containers import MemberLimits
 from rag_ingest.domain.fingerprint import pipeline_fingerprint
-from rag_ingest.domain.ingest import Ingest, Pipeline
+from rag_ingest.domain.ingest import Ingest
+from rag_ingest.domain.pipeline import Pipeline
 from rag_ingest.handlers import ingest_handler
 from rag_ingest.settings import IngestSettings
 

@@ -25,7 +25,8 @@ from rag_ingest.adapters.splitter import PhraseSplitter
 from rag_ingest.adapters.worker_pool import WorkerPool
 from rag_ingest.app import create_app
 from rag_ingest.domain.containers import MemberLimits
-from rag_ingest.domain.ingest import Ingest, Pipeline
+from rag_ingest.domain.ingest import Ingest
+from rag_ingest.domain.pipeline import Pipeline
 from rag_ingest.domain.ports import Delivery
 from rag_ingest.settings import IngestSettings
 

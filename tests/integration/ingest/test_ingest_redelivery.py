@@ -264,6 +264,17 @@ async def test_a_new_pipeline_reads_the_same_bytes_again(
     ]
 
 
+async def test_a_redelivery_publishes_the_same_texts_with_their_context(
+    ingest: Ingest, queue: Queue, delivery: Delivery
+) -> None:
+    text = "# Leave\n\n## How much\n\n" + "Everyone has twenty eight days. " * 5
+    await ingest.run(drop(text, file_name="leave.md"), delivery)
+    await ingest.run(drop(text, file_name="leave.md"), again(delivery))
+    first, second = [message for message in queue.published if isinstance(message, EmbedChunks)]
+    assert first.chunks == second.chunks
+    assert all(chunk.text.startswith("Leave\nHow much\nEveryone") for chunk in first.chunks[1:])
+
+
 async def test_new_settings_of_the_collection_cut_the_same_bytes_anew(
     ingest: Ingest, queue: Queue, delivery: Delivery, registry: Registry
 ) -> None:

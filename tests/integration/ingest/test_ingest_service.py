@@ -24,7 +24,7 @@ async def test_an_inline_drop_becomes_chunks_for_the_embedder(stage: Stage, regi
     }  # fmt: skip
     assert [(chunk.no, chunk.text) for chunk in message.chunks] == [
         (0, "# Leave\n\nEveryone has 28 days."),
-        (1, "# Pay\n\nMonthly."),
+        (1, "Leave\n# Pay\n\nMonthly."),
     ]
     assert (message.lane, message.space) == ("bulk", (await registry.spaces.active()).name)
     assert (document.acl, document.metadata) == (("group:staff",), {"year": 2026})

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from rag_common.contracts import ChunkText, DocumentRef, IngestDocument
+from rag_common.contracts import DocumentRef, IngestDocument
 from rag_common.registry import (
     Accepted,
     ChunkRow,
@@ -19,9 +19,7 @@ from rag_ingest.domain import ports
 from rag_ingest.domain.documents import Chunk, ParsedDocument
 from rag_ingest.domain.members import Member, member_source
 from rag_ingest.domain.ports import Content, Delivery
-
-MAX_TITLE = 2000
-"""As long as a title in a message may be."""
+from rag_ingest.domain.titles import one_line
 
 
 class IngestRegistry:
@@ -41,7 +39,7 @@ class IngestRegistry:
             size=content.size,
             lane=delivery.lane,
             title=message.title,
-            media_type=message.media_type and _one_line(message.media_type),
+            media_type=message.media_type and one_line(message.media_type),
             file_name=message.file_name and _base_name(message.file_name),
             metadata=message.metadata,
             acl=message.acl,
@@ -83,7 +81,6 @@ class IngestRegistry:
         default_title: str | None,
     ) -> bool:
         """All chunks, the title and parsing → embedding in one transaction, or nothing."""
-        found = _one_line(parsed.title or "")[:MAX_TITLE]
         rows = [
             ChunkRow(
                 no=chunk.no,
@@ -104,7 +101,7 @@ class IngestRegistry:
             fingerprint=fingerprint,
             media_type=parsed.media_type,
             warnings=parsed.warnings,
-            title=(default_title, found) if default_title and found else None,
+            title=(default_title, parsed.title) if default_title and parsed.title else None,
         )
 
     async def fail(self, document: DocumentRef, code: str, message: str, attempt: int) -> bool:
@@ -136,10 +133,9 @@ class IngestRegistry:
         """Of a document in others."""
         return await self._registry.members.nesting(document)
 
-    async def chunks(self, document: DocumentRef) -> list[tuple[int, ChunkText]]:
-        """The committed chunks with the numbers of their batches."""
-        rows = await self._registry.ingesting.chunks(document)
-        return [(row.batch, ChunkText(no=row.no, text=row.text)) for row in rows]
+    async def chunks(self, document: DocumentRef) -> list[ChunkRow]:
+        """The committed chunks, in order."""
+        return await self._registry.ingesting.chunks(document)
 
     async def active_space(self) -> Space:
         """The space that the installation points to."""
@@ -148,9 +144,4 @@ class IngestRegistry:
 
 def _base_name(file_name: str) -> str | None:
     """The last component of a path of any system."""
-    return _one_line(re.split(r"[/\\]", file_name)[-1]) or None
-
-
-def _one_line(text: str) -> str:
-    """Nothing that PostgreSQL refuses, or that a terminal would obey. Joiners within emoji stay."""
-    return " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]", " ", text).split())
+    return one_line(re.split(r"[/\\]", file_name)[-1]) or None

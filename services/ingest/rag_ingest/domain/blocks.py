@@ -132,9 +132,14 @@ def _kinds(
         yield match.end(), kind
 
 
+def is_row(line: str) -> bool:
+    """Whether a line looks like one of a table."""
+    return "|" in line
+
+
 def _kind(line: str) -> str:
     if not line.strip():
         return "blank"
-    if "|" in line:
+    if is_row(line):
         return "rule" if _RULE.fullmatch(line) else "row"
     return "item" if _ITEM.match(line) else "prose"

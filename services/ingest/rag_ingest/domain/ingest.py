@@ -1,75 +1,31 @@
 """The use case: bytes that were accepted or dropped become committed chunks on their way to the embedder."""
 
-import asyncio
 import json
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 from rag_common.contracts import (
     AcceptedContent,
     ChunkText,
-    CollectionSettings,
     DocumentRef,
     DroppedContent,
     IngestDocument,
     InlineContent,
-    Lane,
-    SplittingSettings,
     UpdateIndexedDocument,
-    pipeline_of,
 )
-from rag_common.errors import BadDocument, BadMessage, PermanentError
+from rag_common.errors import BadMessage, PermanentError
 from rag_common.spaces import Space
 from rag_ingest.domain.announcing import Announcer
 from rag_ingest.domain.batching import batch_numbers, embed_messages
 from rag_ingest.domain.containers import Containers, MemberLimits
-from rag_ingest.domain.documents import Chunk, ParsedDocument, Parser, Source
-from rag_ingest.domain.ports import Content, Contents, Delivery, Generation, Messages, Registry
-from rag_ingest.domain.size import ChunkSize, Window
-from rag_ingest.domain.splitting import Splitter, split_document
+from rag_ingest.domain.context import embedded_texts
+from rag_ingest.domain.documents import Chunk, Source
+from rag_ingest.domain.pipeline import Pipeline, window_of
+from rag_ingest.domain.ports import Content, Contents, Delivery, Generation, Messages, Registry, StoredChunk
 
 UPLOADS_OF_DROPS = uuid.UUID("6f0c3b1a-52f7-4b0e-9d0c-3f2f0f6f5a11")
 """Namespace of the upload ids that are made from a drop's source and its place in the stream."""
-_LARGE_TEXT = 64 * 1024
-"""Characters above which splitting (about 0.1 ms per KiB) leaves the event loop."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pipeline:
-    """How bytes become chunks; ``fingerprint`` changes whenever other chunks may come out."""
-
-    parsers: Mapping[Lane, Parser]
-    splitter: Splitter
-    chunk_words: int
-    chunk_characters: int
-    fingerprint: str
-
-    async def chunks_of(
-        self, source: Source, lane: Lane, space: Space, settings: CollectionSettings
-    ) -> tuple[ParsedDocument, tuple[Chunk, ...]]:
-        """:raises BadDocument: the file cannot be read, or nothing of it can be searched."""
-        parsed = await self.parsers[lane].parse(source)
-        size = self._size(space, settings.splitting)
-        if len(parsed.text) > _LARGE_TEXT:
-            chunks = await asyncio.to_thread(split_document, parsed, self.splitter, size)
-        else:
-            chunks = split_document(parsed, self.splitter, size)
-        if not chunks:
-            raise BadDocument("No text was found in the file.", code="no_text")
-        return parsed, chunks
-
-    def fingerprint_under(self, settings: CollectionSettings) -> str:
-        """What acceptance compares; see :func:`rag_common.contracts.pipeline_of`."""
-        return pipeline_of(self.fingerprint, settings) or self.fingerprint
-
-    def _size(self, space: Space, settings: SplittingSettings) -> ChunkSize:
-        return ChunkSize(
-            words=settings.chunk_words or self.chunk_words,
-            characters=settings.chunk_characters or self.chunk_characters,
-            window=Window(space.max_tokens, space.languages),
-        )
 
 
 class Ingest:
@@ -191,8 +147,9 @@ class Ingest:
             if parsed.members or generation.has_members:
                 # before its own chunks: whatever stops this job, the next one comes here again
                 await self._containers.take_in(generation, parsed.members, delivery, self._resume)
-        batches = batch_numbers((chunk.text for chunk in chunks), document=document, space=space.name)
-        untitled = generation.title in (generation.file_name, generation.source_uri)
+        untitled = _is_untitled(generation)
+        texts = _texts(parsed.title if untitled else generation.title, chunks, space)
+        batches = batch_numbers((chunk.text for chunk in texts), document=document, space=space.name)
         if await self._registry.commit_chunks(
             document,
             parsed,
@@ -202,7 +159,6 @@ class Ingest:
             generation.title if untitled else None,
         ):
             await self._announcer.generation(generation, "embedding")
-            texts = [ChunkText(no=chunk.no, text=chunk.text) for chunk in chunks]
             await self._publish(document, space.name, list(zip(batches, texts, strict=True)), delivery)
         else:
             await self._after_refusal(document, delivery)
@@ -219,7 +175,9 @@ class Ingest:
     async def _republish(self, generation: Generation, delivery: Delivery) -> None:
         chunks = await self._registry.chunks(generation.document)
         space = await self._registry.active_space()
-        await self._publish(generation.document, space.name, chunks, delivery)
+        texts = _texts(None if _is_untitled(generation) else generation.title, chunks, space)
+        batches = [chunk.batch for chunk in chunks]
+        await self._publish(generation.document, space.name, list(zip(batches, texts, strict=True)), delivery)
 
     async def _give_up(self, generation: Generation) -> None:
         if await self._registry.supersede(generation.document):
@@ -235,6 +193,17 @@ class Ingest:
         for message in embed_messages(chunks, document=document, space=space, lane=delivery.lane):
             msg_id = _message_id(document, "embed", message.batch, delivery)
             await self._messages.publish(message, msg_id=msg_id, lane=delivery.lane)
+
+
+def _is_untitled(generation: Generation) -> bool:
+    """Whether the document has no title but the name of its file."""
+    return generation.title in (generation.file_name, generation.source_uri)
+
+
+def _texts(title: str | None, chunks: Sequence[Chunk | StoredChunk], space: Space) -> list[ChunkText]:
+    """What is encoded; the same from the chunks of a parsed document and from those of the registry."""
+    texts = embedded_texts(title, chunks, window_of(space))
+    return [ChunkText(no=chunk.no, text=text) for chunk, text in zip(chunks, texts, strict=True)]
 
 
 def _upload_id(message: IngestDocument, delivery: Delivery) -> str:

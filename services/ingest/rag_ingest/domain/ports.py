@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from rag_common.contracts import (
-    ChunkText,
     CollectionSettings,
     DocumentRef,
     DocumentState,
@@ -16,6 +15,7 @@ from rag_common.contracts import (
     Message,
 )
 from rag_common.spaces import Space
+from rag_ingest.domain.context import Piece
 from rag_ingest.domain.documents import Chunk, ParsedDocument
 from rag_ingest.domain.members import Member
 
@@ -120,6 +120,15 @@ class Decision(Protocol):
     def reindex(self) -> bool: ...
 
 
+class StoredChunk(Piece, Protocol):
+    """A chunk as it was committed."""
+
+    @property
+    def no(self) -> int: ...
+    @property
+    def batch(self) -> int: ...
+
+
 class Registry(Protocol):
     """The ingest stage's side of the document registry. Every change is a compare-and-set."""
 
@@ -171,8 +180,8 @@ class Registry(Protocol):
     async def nesting(self, document: DocumentRef) -> Nesting:
         """Where the document stands among others."""
 
-    async def chunks(self, document: DocumentRef) -> Sequence[tuple[int, ChunkText]]:
-        """The committed chunks with the numbers of their batches, in order."""
+    async def chunks(self, document: DocumentRef) -> Sequence[StoredChunk]:
+        """The committed chunks, in order."""
 
     async def active_space(self) -> Space:
         """The embedding space that new documents go to."""

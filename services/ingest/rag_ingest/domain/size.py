@@ -9,6 +9,8 @@ from rag_common.languages import reads
 
 CONTEXT_TOKENS = 40
 """Of a model's window, kept for what is put before a chunk's text, and for the special tokens."""
+SPECIAL_TOKENS = 4
+"""The beginning and the end, and a prefix such as ``passage: ``."""
 
 
 class _Script(NamedTuple):

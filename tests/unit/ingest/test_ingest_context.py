@@ -1,0 +1,98 @@
+"""What is encoded beside a chunk's own text, and what is not."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rag_common.contracts import NOWHERE, Place
+from rag_common.registry import ChunkRow
+from rag_ingest.adapters.splitter import PhraseSplitter
+from rag_ingest.domain.context import MAX_CHARACTERS, embedded_texts
+from rag_ingest.domain.documents import ParsedDocument, Part
+from rag_ingest.domain.markdown import markdown_headings
+from rag_ingest.domain.size import CONTEXT_TOKENS, ChunkSize, Window
+from rag_ingest.domain.splitting import split_document
+
+WINDOW = Window(256, ("en",))
+
+
+def row(text: str, **fields: object) -> ChunkRow:
+    return ChunkRow(0, text, 0, len(text), **fields)  # type: ignore[arg-type]  # of whichever field
+
+
+def texts(title: str | None, *chunks: ChunkRow) -> list[str]:
+    return list(embedded_texts(title, chunks, WINDOW))
+
+
+def test_title_and_headings_stand_before_the_text() -> None:
+    assert texts("Handbook", row("28 days.", heading=("Leave", "How much"))) == [
+        "Handbook\nLeave\nHow much\n28 days."
+    ]
+    assert texts(None, row("28 days.")) == ["28 days."]
+
+
+def test_what_the_text_says_itself_is_not_repeated() -> None:
+    (text,) = texts("Leave", row("## Leave\n\n28 days.", heading=("Handbook", "Leave", "Handbook")))
+    assert text == "Handbook\n## Leave\n\n28 days."
+
+
+def test_the_nearest_headings_have_room_first() -> None:
+    far = "A heading that is " + "very " * 40 + "long"
+    assert texts("Title " * 40, row("Words.", heading=(far, "Near"))) == ["Near\nWords."]
+
+
+def test_letters_that_the_model_does_not_read_are_bounded_too() -> None:
+    (text,) = texts("Название", row("Слова.", heading=("Глава " * MAX_CHARACTERS, "Раздел")))
+    assert text == "Название\nРаздел\nСлова."
+
+
+def test_rows_that_follow_have_the_header_of_their_table() -> None:
+    table = "|name|price|\n|---|---|\n" + "".join(f"|part {no}|{no}|\n" for no in range(30))
+    text = f"Some words.\n\n{table}\nWords after it.\n\n|other|table|\n|---|---|\n|a|b|\n"
+    chunks = split_document(
+        ParsedDocument(text, "text/markdown"), PhraseSplitter(), ChunkSize(20, 300, WINDOW)
+    )
+    found = list(embedded_texts(None, chunks, WINDOW))
+    continued = [no for no, chunk in enumerate(chunks) if chunk.text.startswith("|part")]
+    assert len(continued) >= 2
+    for no, chunk in enumerate(chunks):
+        assert found[no] == (f"|name|price|\n{chunk.text}" if no in continued else chunk.text)
+
+
+def test_rows_of_a_sheet_have_its_first_line() -> None:
+    lines = ["name\tprice", *(f"part {no}\t{no}" for no in range(30))]
+    sheets = ["\n".join(lines), "\n".join(["other", *lines[1:]])]
+    text = "\n\n".join(sheets)
+    parts = tuple(
+        Part(start, start + len(sheet), Place(sheet=name), tuple(range(1, len(lines) + 1)))
+        for name, start, sheet in zip("AB", (0, len(sheets[0]) + 2), sheets, strict=True)
+    )
+    chunks = split_document(
+        ParsedDocument(text, "text/csv", parts=parts), PhraseSplitter(), ChunkSize(20, 300, WINDOW)
+    )
+    for chunk, found in zip(chunks, embedded_texts(None, chunks, WINDOW), strict=True):
+        first = {"A": "name\tprice", "B": "other"}[chunk.place.sheet or ""]
+        assert found == (chunk.text if chunk.text.startswith(first) else f"{first}\n{chunk.text}")
+
+
+WORDS = st.text(alphabet="ab1.Я中 |\n#", max_size=300)
+
+
+@given(title=WORDS, text=WORDS)
+def test_the_registry_gives_the_same_texts_within_the_window(title: str, text: str) -> None:
+    window = Window(128, ("*",))
+    parsed = ParsedDocument(text, "text/markdown", headings=markdown_headings(text))
+    chunks = split_document(parsed, PhraseSplitter(), ChunkSize(10, 200, window))
+    rows = [
+        ChunkRow(chunk.no, chunk.text, chunk.start, chunk.end, chunk.place, chunk.heading, 0, chunk.gap)
+        for chunk in chunks
+    ]
+    found = list(embedded_texts(title, chunks, window))
+    assert found == list(embedded_texts(title, rows, window))
+    for chunk, embedded in zip(chunks, found, strict=True):
+        assert embedded.endswith(chunk.text)
+        assert window.estimate(embedded) <= window.tokens
+        assert window.estimate(embedded) - window.estimate(chunk.text) <= CONTEXT_TOKENS
+
+
+def test_a_chunk_of_no_place_has_no_table_of_a_sheet() -> None:
+    assert texts(None, row("a\nb", place=NOWHERE), row("c", gap="\n")) == ["a\nb", "c"]
