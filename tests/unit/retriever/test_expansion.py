@@ -28,8 +28,8 @@ def candidate(no: int, of: FakeChunk, *copies: Candidate, document: str = "d") -
     return Candidate(Hit(ChunkKey(document, 1, no), 1 / (no + 1), {"dense": no + 1}), row, copies)
 
 
-def widened(chunks: list[FakeChunk], hits: list[int], budget: int) -> list[str]:
-    wide = WidePassages(budget)
+def widened(chunks: list[FakeChunk], hits: list[int], budget: int, question: str = "keys") -> list[str]:
+    wide = WidePassages(budget, question)
     for no in hits:
         hit = candidate(no, chunks[no])
         if not wide.absorb(hit):
@@ -46,6 +46,18 @@ def test_it_grows_by_turns_after_and_before() -> None:
     assert widened(chunks, [2], 46) == [f"{b}\n\n{c}\n\n{d}\n\n{e}"]
     assert widened(chunks, [0], 34) == [f"{a}\n\n{b}\n\n{c}"]
     assert widened(chunks, [2], 5) == [c]
+
+
+def test_it_grows_towards_the_words_of_the_question() -> None:
+    texts = ["rotating keys", "the keys", "each quarter", "fees", "lunch at noon"]
+    chunks = []
+    for text in texts:
+        start = chunks[-1].end + 1 if chunks else 0
+        chunks.append(FakeChunk(text, start, start + len(text), gap=" "))
+    assert widened(chunks, [2], 22, "quarterly fees") == ["each quarter fees"]
+    assert widened(chunks, [2], 22, "which keys?") == ["the keys each quarter"]
+    assert widened(chunks, [2], 36, "rotated when?") == ["the keys each quarter fees"]
+    assert widened(chunks, [2], 36, "keys, rotated") == ["rotating keys the keys each quarter"]
 
 
 def test_a_side_that_does_not_fit_leaves_room_for_the_other() -> None:
@@ -89,7 +101,7 @@ def test_a_hit_within_an_earlier_passage_is_no_passage_and_no_text_is_repeated()
 def test_rows_are_those_of_all_chunks() -> None:
     rows = [(2, 9), (10, 14), (15, 15)]
     chunks = [chunk(no, place=Place(sheet="Prices", rows=span)) for no, span in enumerate(rows)]
-    wide = WidePassages(34)
+    wide = WidePassages(34, "keys")
     wide.add(candidate(1, chunks[1]), dict(enumerate(chunks)))
     passage = wide_passage(wide.passages[0])
     assert (passage.sheet, passage.rows, passage.page) == ("Prices", (2, 15), None)
@@ -99,7 +111,7 @@ def test_rows_are_those_of_all_chunks() -> None:
 
 def test_a_near_duplicate_of_what_a_passage_holds_is_absorbed_with_its_sources() -> None:
     chunks = [chunk(0), chunk(1)]
-    wide = WidePassages(22)
+    wide = WidePassages(22, "keys")
     wide.add(candidate(0, chunks[0], candidate(0, chunks[0], document="e")), dict(enumerate(chunks)))
     twin = candidate(
         1, chunks[1], candidate(1, chunks[1]), candidate(1, chunks[1], document="g"), document="f"
@@ -152,6 +164,7 @@ def documents(draw: st.DrawFn) -> Document:
 @given(documents(), st.integers(1, 100), st.data())
 def test_passages_are_exact_bounded_and_apart(document: Document, budget: int, data: st.DataObject) -> None:
     chunks = document.chunks
+    question = data.draw(st.sampled_from(["keys", document.text]))
     hits = data.draw(st.lists(st.integers(0, len(chunks) - 1), unique=True, min_size=1))
     candidates = [candidate(no, chunks[no]) for no in hits]
     fetched = {
@@ -160,7 +173,7 @@ def test_passages_are_exact_bounded_and_apart(document: Document, budget: int, d
         for no, part in enumerate(chunks)
         if window.first <= no <= window.last and window.start <= part.start and part.end <= window.end
     }
-    wide, absorbed = WidePassages(budget), []
+    wide, absorbed = WidePassages(budget, question), []
     for hit in candidates:
         if wide.absorb(hit):
             absorbed.append(hit)

@@ -4,28 +4,20 @@ Carbonell and Goldstein: The Use of MMR, Diversity-Based Reranking for Reorderin
 Summaries, SIGIR 1998.
 """
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-STEM = 6
-SHORTEST = 4
-"""Letters."""
-_WORD = re.compile(rf"\w{{{SHORTEST},}}")
+from rag_retriever.domain.stems import stems
 
 
 class LexicalSimilarity:
-    """Cosines of the texts' sets of words, each word weighed by how rare it is among these texts.
-
-    Words are cut to :data:`STEM` letters, a stemmer for any language that inflects at the end; shorter
-    ones than :data:`SHORTEST` are left out. (The stemmers of the sparse leg take a millisecond a text.)
-    """
+    """Cosines of the texts' sets of stems, each stem weighed by how rare it is among these texts."""
 
     def __init__(self, texts: Sequence[str]) -> None:
-        words = [{word[:STEM] for word in _WORD.findall(text.casefold())} for text in texts]
+        words = [stems(text) for text in texts]
         frequencies = Counter(word for own in words for word in own)
         rows = {word: row for row, word in enumerate(frequencies)}
         self._of_text = [np.array([rows[word] for word in own], np.intp) for own in words]

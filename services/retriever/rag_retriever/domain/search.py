@@ -151,7 +151,7 @@ class Search:
         are fetched, is left out."""
         if query.expand == 0:
             return [passage(candidate) for candidate in line[: query.limit]]
-        wide = WidePassages(query.expand)
+        wide = WidePassages(query.expand, query.question)
         passages: list[Passage] = []
         at_once = min(query.limit, 1 + MAX_MESSAGE_BYTES // query.expand)
         for begin in range(0, len(line), at_once):
