@@ -7,7 +7,7 @@ import pytest
 from registry_support import SPACE, TENANT, accept, complete, embed, found, make_live
 
 from rag_common.contracts import DocumentRef
-from rag_common.registry import Registry, UnknownCollection
+from rag_common.registry import ChunkRow, Registry, UnknownCollection
 
 
 async def _states(registry: Registry, document: DocumentRef) -> list[tuple[str | None, str]]:
@@ -70,6 +70,19 @@ async def test_an_acl_changed_during_the_upsert_is_applied_again(registry: Regis
     assert stale.outcome == "acl_changed"
     assert (await complete(registry, document, 0)).outcome == "live"
     assert not (await registry.documents.get(TENANT, document.document_id)).acl_pending
+
+
+async def test_text_is_indexed_under_the_headings_that_it_does_not_hold(registry: Registry) -> None:
+    document = (await accept(registry, "a")).document
+    await registry.ingesting.begin(document, 1)
+    rows = [
+        ChunkRow(0, "# Leave\n\nWords.", 0, 15, heading=("Leave", "Sick")),
+        ChunkRow(1, "More.", 16, 21, heading=("Leave", "Sick"), gap="\n"),
+    ]
+    assert await registry.ingesting.commit_chunks(document, rows, batches=1, fingerprint="pipeline")
+    source = await registry.indexing.source(document, [0, 1])
+    assert source is not None
+    assert source.texts == {0: "Sick\n# Leave\n\nWords.", 1: "Leave\nSick\nMore."}
 
 
 async def test_a_revocation_holds_at_once_and_a_grant_is_pending(registry: Registry) -> None:

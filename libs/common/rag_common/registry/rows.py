@@ -196,7 +196,7 @@ class IndexSource:
     acl_version: int
     metadata: dict[str, JsonValue]
     texts: dict[int, str]
-    """Chunk number → text."""
+    """Chunk number → text that is indexed: the chunk's own under its headings."""
 
 
 @dataclass(frozen=True, slots=True)
