@@ -3,11 +3,11 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag_common.contracts import NOWHERE, Place
+from rag_common.contracts import Place
 from rag_common.registry import ChunkRow
 from rag_ingest.adapters.splitter import PhraseSplitter
 from rag_ingest.domain.context import MAX_CHARACTERS, embedded_texts
-from rag_ingest.domain.documents import ParsedDocument, Part
+from rag_ingest.domain.documents import ParsedDocument
 from rag_ingest.domain.markdown import markdown_headings
 from rag_ingest.domain.size import CONTEXT_TOKENS, ChunkSize, Window
 from rag_ingest.domain.splitting import split_document
@@ -58,20 +58,21 @@ def test_rows_that_follow_have_the_header_of_their_table() -> None:
         assert found[no] == (f"|name|price|\n{chunk.text}" if no in continued else chunk.text)
 
 
-def test_rows_of_a_sheet_have_its_first_line() -> None:
-    lines = ["name\tprice", *(f"part {no}\t{no}" for no in range(30))]
-    sheets = ["\n".join(lines), "\n".join(["other", *lines[1:]])]
-    text = "\n\n".join(sheets)
-    parts = tuple(
-        Part(start, start + len(sheet), Place(sheet=name), tuple(range(1, len(lines) + 1)))
-        for name, start, sheet in zip("AB", (0, len(sheets[0]) + 2), sheets, strict=True)
-    )
-    chunks = split_document(
-        ParsedDocument(text, "text/csv", parts=parts), PhraseSplitter(), ChunkSize(20, 300, WINDOW)
-    )
-    for chunk, found in zip(chunks, embedded_texts(None, chunks, WINDOW), strict=True):
-        first = {"A": "name\tprice", "B": "other"}[chunk.place.sheet or ""]
-        assert found == (chunk.text if chunk.text.startswith(first) else f"{first}\n{chunk.text}")
+def test_cells_may_be_separated_by_tabs() -> None:
+    assert texts(None, row("Words.\n\nname\tprice\na\t1"), row("b\t2\n\nWords.", gap="\n"), row("c\t3")) == [
+        "Words.\n\nname\tprice\na\t1",
+        "name\tprice\nb\t2\n\nWords.",
+        "c\t3",
+    ]
+
+
+def test_the_header_of_a_sheet_is_among_its_headings_already() -> None:
+    place = Place(sheet="Prices", rows=(1, 2))
+    rows = [
+        row("name\tprice\na\t1", place=place),
+        row("b\t2", place=place, heading=("name | price",), gap="\n"),
+    ]
+    assert texts(None, *rows) == ["name\tprice\na\t1", "name | price\nb\t2"]
 
 
 WORDS = st.text(alphabet="ab1.Я中 |\n#", max_size=300)
@@ -92,7 +93,3 @@ def test_the_registry_gives_the_same_texts_within_the_window(title: str, text: s
         assert embedded.endswith(chunk.text)
         assert window.estimate(embedded) <= window.tokens
         assert window.estimate(embedded) - window.estimate(chunk.text) <= CONTEXT_TOKENS
-
-
-def test_a_chunk_of_no_place_has_no_table_of_a_sheet() -> None:
-    assert texts(None, row("a\nb", place=NOWHERE), row("c", gap="\n")) == ["a\nb", "c"]

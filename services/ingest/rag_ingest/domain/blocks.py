@@ -133,8 +133,8 @@ def _kinds(
 
 
 def is_row(line: str) -> bool:
-    """Whether a line looks like one of a table."""
-    return "|" in line
+    """Whether a line looks like one of a table: its cells are separated by bars or tabs."""
+    return "|" in line or "\t" in line.strip()
 
 
 def _kind(line: str) -> str:

@@ -54,26 +54,26 @@ def _fitting(names: Iterable[str], text: str, window: Window) -> list[str]:
 
 
 class _Table:
-    """Follows the chunks of a document, and remembers the header of the table that one ends in."""
+    """Follows the chunks of a document, and remembers the header of the table that one ends in.
+
+    Sheets need nothing of it: their reader makes a heading of the header.
+    """
 
     def __init__(self) -> None:
         self._header: str | None = None
 
     def header_of(self, chunk: Piece) -> str | None:
         """The header of the table that the chunk goes on with; ``None``: of none."""
+        if chunk.place.rows is not None:
+            return None
         lines = chunk.text.split("\n")
-        sheet = chunk.place.sheet is not None
-        continues = (chunk.gap or "").strip(" \t\r") == "\n" and (sheet or is_row(lines[0]))
+        continues = (chunk.gap or "").strip(" \t\r") == "\n" and is_row(lines[0])
         header = self._header if continues else None
-        self._header = self._header_after(lines, header, sheet=sheet)
-        return header
-
-    def _header_after(self, lines: list[str], header: str | None, *, sheet: bool) -> str | None:
-        if sheet:
-            return header or lines[0]
         first = len(lines)
         while first and is_row(lines[first - 1]):
             first -= 1
         if first == len(lines):
-            return None
-        return header if first == 0 and header is not None else lines[first]
+            self._header = None
+        elif first or header is None:
+            self._header = lines[first].strip()
+        return header
