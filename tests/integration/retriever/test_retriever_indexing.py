@@ -61,7 +61,9 @@ async def test_many_documents_at_once_with_repeated_batches(stack: Stack) -> Non
     """Each batch twice, in any order, on several workers: one point for each chunk, all live."""
     documents = [(await stack.accept(f"{n}.md", str(n))).document for n in range(20)]
     batches = [
-        batch for one in documents for batch in await stack.commit(one, [f"text {n}" for n in range(7)])
+        batch
+        for number, one in enumerate(documents)
+        for batch in await stack.commit(one, [f"text {n} of {number}" for n in range(7)])
     ]
     await asyncio.gather(*(stack.publish(batch) for batch in [*batches, *reversed(batches)]))
     await stack.drained()
