@@ -63,7 +63,7 @@ def embed_messages(document: DocumentRef, chunks: Sequence[ChunkRow], space: str
     """One message for each batch, as ingest has cut them."""
     batches: defaultdict[int, list[ChunkText]] = defaultdict(list)
     for chunk in chunks:
-        batches[chunk.batch].append(ChunkText(no=chunk.no, text=chunk.text))
+        batches[chunk.batch].append(ChunkText(no=chunk.no, text=chunk.in_context))
     return [
         EmbedChunks(document=document, lane="bulk", space=space, batch=batch, chunks=tuple(texts))
         for batch, texts in sorted(batches.items())

@@ -72,17 +72,19 @@ async def test_an_acl_changed_during_the_upsert_is_applied_again(registry: Regis
     assert not (await registry.documents.get(TENANT, document.document_id)).acl_pending
 
 
-async def test_text_is_indexed_under_the_headings_that_it_does_not_hold(registry: Registry) -> None:
+async def test_text_is_indexed_in_its_context(registry: Registry) -> None:
     document = (await accept(registry, "a")).document
     await registry.ingesting.begin(document, 1)
     rows = [
-        ChunkRow(0, "# Leave\n\nWords.", 0, 15, heading=("Leave", "Sick")),
-        ChunkRow(1, "More.", 16, 21, heading=("Leave", "Sick"), gap="\n"),
+        ChunkRow(0, "# Leave\n\nWords.", 0, 15),
+        ChunkRow(1, "More.", 16, 21, gap="\n", context="Handbook\nLeave"),
     ]
     assert await registry.ingesting.commit_chunks(document, rows, batches=1, fingerprint="pipeline")
+    assert await registry.ingesting.chunks(document) == rows
     source = await registry.indexing.source(document, [0, 1])
     assert source is not None
-    assert source.texts == {0: "Sick\n# Leave\n\nWords.", 1: "Leave\nSick\nMore."}
+    assert source.texts == {row.no: row.in_context for row in rows}
+    assert source.texts[1] == "Handbook\nLeave\nMore."
 
 
 async def test_a_revocation_holds_at_once_and_a_grant_is_pending(registry: Registry) -> None:

@@ -3,11 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag_common.contracts import Place
-from rag_common.registry import ChunkRow
+from rag_common.contracts import NOWHERE, Place
 from rag_ingest.adapters.splitter import PhraseSplitter
-from rag_ingest.domain.context import MAX_CHARACTERS, embedded_texts
-from rag_ingest.domain.documents import ParsedDocument
+from rag_ingest.domain.context import MAX_CHARACTERS, in_context
+from rag_ingest.domain.documents import Chunk, ParsedDocument
 from rag_ingest.domain.markdown import markdown_headings
 from rag_ingest.domain.size import CONTEXT_TOKENS, ChunkSize, Window
 from rag_ingest.domain.splitting import split_document
@@ -15,33 +14,35 @@ from rag_ingest.domain.splitting import split_document
 WINDOW = Window(256, ("en",))
 
 
-def row(text: str, **fields: object) -> ChunkRow:
-    return ChunkRow(0, text, 0, len(text), **fields)  # type: ignore[arg-type]  # of whichever field
+def chunk_of(
+    text: str, heading: tuple[str, ...] = (), *, place: Place = NOWHERE, gap: str | None = None
+) -> Chunk:
+    return Chunk(0, text, 0, len(text), place, heading, gap)
 
 
-def texts(title: str | None, *chunks: ChunkRow) -> list[str]:
-    return list(embedded_texts(title, chunks, WINDOW))
+def texts(title: str | None, *chunks: Chunk) -> list[str]:
+    return [chunk.in_context for chunk in in_context(title, chunks, WINDOW)]
 
 
 def test_title_and_headings_stand_before_the_text() -> None:
-    assert texts("Handbook", row("28 days.", heading=("Leave", "How much"))) == [
+    assert texts("Handbook", chunk_of("28 days.", heading=("Leave", "How much"))) == [
         "Handbook\nLeave\nHow much\n28 days."
     ]
-    assert texts(None, row("28 days.")) == ["28 days."]
+    assert texts(None, chunk_of("28 days.")) == ["28 days."]
 
 
 def test_what_the_text_says_itself_is_not_repeated() -> None:
-    (text,) = texts("Leave", row("## Leave\n\n28 days.", heading=("Handbook", "Leave", "Handbook")))
+    (text,) = texts("Leave", chunk_of("## Leave\n\n28 days.", heading=("Handbook", "Leave", "Handbook")))
     assert text == "Handbook\n## Leave\n\n28 days."
 
 
 def test_the_nearest_headings_have_room_first() -> None:
     far = "A heading that is " + "very " * 40 + "long"
-    assert texts("Title " * 40, row("Words.", heading=(far, "Near"))) == ["Near\nWords."]
+    assert texts("Title " * 40, chunk_of("Words.", heading=(far, "Near"))) == ["Near\nWords."]
 
 
 def test_letters_that_the_model_does_not_read_are_bounded_too() -> None:
-    (text,) = texts("Название", row("Слова.", heading=("Глава " * MAX_CHARACTERS, "Раздел")))
+    (text,) = texts("Название", chunk_of("Слова.", heading=("Глава " * MAX_CHARACTERS, "Раздел")))
     assert text == "Название\nРаздел\nСлова."
 
 
@@ -51,7 +52,7 @@ def test_rows_that_follow_have_the_header_of_their_table() -> None:
     chunks = split_document(
         ParsedDocument(text, "text/markdown"), PhraseSplitter(), ChunkSize(20, 300, WINDOW)
     )
-    found = list(embedded_texts(None, chunks, WINDOW))
+    found = texts(None, *chunks)
     continued = [no for no, chunk in enumerate(chunks) if chunk.text.startswith("|part")]
     assert len(continued) >= 2
     for no, chunk in enumerate(chunks):
@@ -59,7 +60,9 @@ def test_rows_that_follow_have_the_header_of_their_table() -> None:
 
 
 def test_cells_may_be_separated_by_tabs() -> None:
-    assert texts(None, row("Words.\n\nname\tprice\na\t1"), row("b\t2\n\nWords.", gap="\n"), row("c\t3")) == [
+    assert texts(
+        None, chunk_of("Words.\n\nname\tprice\na\t1"), chunk_of("b\t2\n\nWords.", gap="\n"), chunk_of("c\t3")
+    ) == [
         "Words.\n\nname\tprice\na\t1",
         "name\tprice\nb\t2\n\nWords.",
         "c\t3",
@@ -69,8 +72,8 @@ def test_cells_may_be_separated_by_tabs() -> None:
 def test_the_header_of_a_sheet_is_among_its_headings_already() -> None:
     place = Place(sheet="Prices", rows=(1, 2))
     rows = [
-        row("name\tprice\na\t1", place=place),
-        row("b\t2", place=place, heading=("name | price",), gap="\n"),
+        chunk_of("name\tprice\na\t1", place=place),
+        chunk_of("b\t2", place=place, heading=("name | price",), gap="\n"),
     ]
     assert texts(None, *rows) == ["name\tprice\na\t1", "name | price\nb\t2"]
 
@@ -79,17 +82,12 @@ WORDS = st.text(alphabet="ab1.Я中 |\n#", max_size=300)
 
 
 @given(title=WORDS, text=WORDS)
-def test_the_registry_gives_the_same_texts_within_the_window(title: str, text: str) -> None:
+def test_a_chunk_in_its_context_fits_the_window(title: str, text: str) -> None:
     window = Window(128, ("*",))
     parsed = ParsedDocument(text, "text/markdown", headings=markdown_headings(text))
     chunks = split_document(parsed, PhraseSplitter(), ChunkSize(10, 200, window))
-    rows = [
-        ChunkRow(chunk.no, chunk.text, chunk.start, chunk.end, chunk.place, chunk.heading, 0, chunk.gap)
-        for chunk in chunks
-    ]
-    found = list(embedded_texts(title, chunks, window))
-    assert found == list(embedded_texts(title, rows, window))
-    for chunk, embedded in zip(chunks, found, strict=True):
-        assert embedded.endswith(chunk.text)
-        assert window.estimate(embedded) <= window.tokens
-        assert window.estimate(embedded) - window.estimate(chunk.text) <= CONTEXT_TOKENS
+    for chunk, found in zip(chunks, in_context(title, chunks, window), strict=True):
+        assert (found.text, found.start, found.end) == (chunk.text, chunk.start, chunk.end)
+        assert found.in_context.endswith(chunk.text)
+        assert window.estimate(found.in_context) <= window.tokens
+        assert window.estimate(found.context) <= CONTEXT_TOKENS

@@ -223,7 +223,7 @@ def test_sentences_and_list_items_stay_whole() -> None:
 
 def test_the_chunks_of_a_paragraph_are_of_about_the_same_length() -> None:
     text = "One two three. " * 7
-    assert lengths(split(ParsedDocument(text, "text/plain"))) == [6, 6, 9]
+    assert sorted(lengths(split(ParsedDocument(text, "text/plain")))) == [6, 6, 9]
 
 
 def test_a_paragraph_is_not_torn_where_another_cut_is_as_good() -> None:

@@ -15,7 +15,9 @@ UPGRADE = (
         ADD COLUMN first_row integer,
         ADD COLUMN last_row integer,
         -- the text between the chunk before and this one; null: too long to keep, or not known
-        ADD COLUMN gap text
+        ADD COLUMN gap text,
+        -- title, headings and a table's header, which stand before the text where it is encoded and indexed
+        ADD COLUMN context text NOT NULL DEFAULT ''
     """,
     """
     ALTER TABLE documents
@@ -47,7 +49,7 @@ DOWNGRADE = (
     "ALTER TABLE documents DROP COLUMN parent_id",
     """
     ALTER TABLE chunks DROP COLUMN slide, DROP COLUMN sheet, DROP COLUMN first_row, DROP COLUMN last_row,
-        DROP COLUMN gap
+        DROP COLUMN gap, DROP COLUMN context
     """,
 )
 

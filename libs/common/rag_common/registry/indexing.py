@@ -26,7 +26,7 @@ class Indexing:
             rows = await connection.fetch(
                 """
                 SELECT d.collection_id, col.name, d.source_uri, d.acl, d.acl_version, d.metadata,
-                       c.no, c.text, c.heading
+                       c.no, concat_ws(E'\\n', nullif(c.context, ''), c.text) AS text
                 FROM documents d
                 JOIN collections col ON col.id = d.collection_id AND col.deleted_at IS NULL
                 JOIN generations g ON g.document_id = d.id AND g.generation = $2
@@ -195,19 +195,8 @@ def _source(rows: list[Record]) -> IndexSource:
         acl=tuple(first["acl"]),
         acl_version=first["acl_version"],
         metadata=first["metadata"],
-        texts={row["no"]: _under_headings(row) for row in rows if row["no"] is not None},
+        texts={row["no"]: row["text"] for row in rows if row["no"] is not None},
     )
-
-
-def _under_headings(row: Record) -> str:
-    """The chunk's text with the headings that it does not hold itself before it, so that their words are
-    found in every chunk of a section.
-
-    Measured on 144 questions about articles with headings, BM25 alone: .933 of the gold characters within
-    4,000, in place of .851.
-    """
-    text: str = row["text"]
-    return "\n".join([*(heading for heading in row["heading"] if heading not in text), text])
 
 
 async def _lock(connection: "Connection", document: DocumentRef) -> Record | None:

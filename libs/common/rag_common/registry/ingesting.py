@@ -194,6 +194,7 @@ def chunk_row(record: Record) -> ChunkRow:
         heading=tuple(record["heading"]),
         batch=record["batch"],
         gap=record["gap"],
+        context=record["context"],
     )
 
 
@@ -241,6 +242,7 @@ async def _write_chunks(connection: "Connection", document: DocumentRef, chunks:
             "heading",
             "batch",
             "gap",
+            "context",
         ],
         records=[
             (
@@ -257,6 +259,7 @@ async def _write_chunks(connection: "Connection", document: DocumentRef, chunks:
                 list(chunk.heading),
                 chunk.batch,
                 chunk.gap,
+                chunk.context,
             )
             for chunk in chunks
         ],

@@ -165,6 +165,13 @@ class ChunkRow:
     batch: int = 0
     gap: str | None = None
     """The text between the chunk before and this one; ``None``: too long to keep, or none before."""
+    context: str = ""
+    """Title, headings and a table's header, as lines: what the text alone does not say."""
+
+    @property
+    def in_context(self) -> str:
+        """What is encoded and indexed, where ``text`` is what is shown."""
+        return f"{self.context}\n{self.text}" if self.context else self.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +203,7 @@ class IndexSource:
     acl_version: int
     metadata: dict[str, JsonValue]
     texts: dict[int, str]
-    """Chunk number → text that is indexed: the chunk's own under its headings."""
+    """Chunk number → text in its context."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,7 @@ class IngestRegistry:
                 heading=chunk.heading,
                 batch=batch,
                 gap=chunk.gap,
+                context=chunk.context,
             )
             for chunk, batch in zip(chunks, batches, strict=True)
         ]

@@ -1,44 +1,35 @@
-"""What is put before a chunk's text where it is encoded: title, headings, the header of a table.
+"""What stands before a chunk's text where it is encoded and indexed: title, headings, a table's header.
 
-The registry keeps the bare text, which offsets name. Everything here follows from the chunks and the
-title, so that texts which are published again are the same. Measured with MiniLM, in docs/quality.md.
+Measured with headings, recall within 4,000 characters for 144 questions: MiniLM .863 in place of .828, BM25
+.933 in place of .851. With titles, nDCG@10 of hybrid search on XQuAD: .970 in place of .967.
 """
 
-from collections.abc import Iterable, Iterator
-from typing import Protocol
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
-from rag_common.contracts import Place
 from rag_ingest.domain.blocks import is_row
+from rag_ingest.domain.documents import Chunk
 from rag_ingest.domain.size import CONTEXT_TOKENS, SPECIAL_TOKENS, Window
 
 MAX_CHARACTERS = 400
 """Of the context, for letters that the model does not read and that therefore count for nothing."""
 
 
-class Piece(Protocol):
-    """A chunk, before or after it was stored."""
+def in_context(title: str | None, chunks: Sequence[Chunk], window: Window) -> tuple[Chunk, ...]:
+    """All chunks of a document, in order, each with as much context as has room.
 
-    @property
-    def text(self) -> str: ...
-    @property
-    def heading(self) -> tuple[str, ...]: ...
-    @property
-    def place(self) -> Place: ...
-    @property
-    def gap(self) -> str | None: ...
-
-
-def embedded_texts(title: str | None, chunks: Iterable[Piece], window: Window) -> Iterator[str]:
-    """For each of a document's chunks, in order and all of them, the text that is encoded.
-
-    Lines before the text hold as much of the context as has room: a table's header first, then the
-    headings from the innermost one, then the title. What the text says itself is not repeated.
+    A table's header comes first, then the headings from the innermost one, then the title. What the
+    text says itself is not repeated.
     """
     table = _Table()
-    for chunk in chunks:
-        header = table.header_of(chunk)
-        names = [header or "", *reversed(chunk.heading), title or ""]
-        yield "\n".join([*reversed(_fitting(names, chunk.text, window)), chunk.text])
+    return tuple(
+        replace(chunk, context=_context(title, chunk, table.header_of(chunk), window)) for chunk in chunks
+    )
+
+
+def _context(title: str | None, chunk: Chunk, header: str | None, window: Window) -> str:
+    names = [header or "", *reversed(chunk.heading), title or ""]
+    return "\n".join(reversed(_fitting(names, chunk.text, window)))
 
 
 def _fitting(names: Iterable[str], text: str, window: Window) -> list[str]:
@@ -62,7 +53,7 @@ class _Table:
     def __init__(self) -> None:
         self._header: str | None = None
 
-    def header_of(self, chunk: Piece) -> str | None:
+    def header_of(self, chunk: Chunk) -> str | None:
         """The header of the table that the chunk goes on with; ``None``: of none."""
         if chunk.place.rows is not None:
             return None

@@ -73,6 +73,13 @@ class Chunk:
     """Titles from the outermost heading to the one that the chunk stands under."""
     gap: str | None = None
     """The text between the chunk before, of the same section and part, and this one."""
+    context: str = ""
+    """Lines that stand before the text where it is encoded and indexed."""
+
+    @property
+    def in_context(self) -> str:
+        """The text that is encoded."""
+        return f"{self.context}\n{self.text}" if self.context else self.text
 
 
 class Source(NamedTuple):

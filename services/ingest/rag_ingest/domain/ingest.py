@@ -15,11 +15,10 @@ from rag_common.contracts import (
     UpdateIndexedDocument,
 )
 from rag_common.errors import BadMessage, PermanentError
-from rag_common.spaces import Space
 from rag_ingest.domain.announcing import Announcer
 from rag_ingest.domain.batching import batch_numbers, embed_messages
 from rag_ingest.domain.containers import Containers, MemberLimits
-from rag_ingest.domain.context import embedded_texts
+from rag_ingest.domain.context import in_context
 from rag_ingest.domain.documents import Chunk, Source
 from rag_ingest.domain.pipeline import Pipeline, window_of
 from rag_ingest.domain.ports import Content, Contents, Delivery, Generation, Messages, Registry, StoredChunk
@@ -147,9 +146,10 @@ class Ingest:
             if parsed.members or generation.has_members:
                 # before its own chunks: whatever stops this job, the next one comes here again
                 await self._containers.take_in(generation, parsed.members, delivery, self._resume)
-        untitled = _is_untitled(generation)
-        texts = _texts(parsed.title if untitled else generation.title, chunks, space)
-        batches = batch_numbers((chunk.text for chunk in texts), document=document, space=space.name)
+        # a file's name says less than its text does
+        untitled = generation.title in (generation.file_name, generation.source_uri)
+        chunks = in_context(parsed.title if untitled else generation.title, chunks, window_of(space))
+        batches = batch_numbers((chunk.in_context for chunk in chunks), document=document, space=space.name)
         if await self._registry.commit_chunks(
             document,
             parsed,
@@ -159,7 +159,7 @@ class Ingest:
             generation.title if untitled else None,
         ):
             await self._announcer.generation(generation, "embedding")
-            await self._publish(document, space.name, list(zip(batches, texts, strict=True)), delivery)
+            await self._publish(document, space.name, batches, chunks, delivery)
         else:
             await self._after_refusal(document, delivery)
 
@@ -175,9 +175,8 @@ class Ingest:
     async def _republish(self, generation: Generation, delivery: Delivery) -> None:
         chunks = await self._registry.chunks(generation.document)
         space = await self._registry.active_space()
-        texts = _texts(None if _is_untitled(generation) else generation.title, chunks, space)
         batches = [chunk.batch for chunk in chunks]
-        await self._publish(generation.document, space.name, list(zip(batches, texts, strict=True)), delivery)
+        await self._publish(generation.document, space.name, batches, chunks, delivery)
 
     async def _give_up(self, generation: Generation) -> None:
         if await self._registry.supersede(generation.document):
@@ -187,23 +186,16 @@ class Ingest:
         self,
         document: DocumentRef,
         space: str,
-        chunks: Sequence[tuple[int, ChunkText]],
+        batches: Sequence[int],
+        chunks: Sequence[Chunk | StoredChunk],
         delivery: Delivery,
     ) -> None:
-        for message in embed_messages(chunks, document=document, space=space, lane=delivery.lane):
+        texts = [ChunkText(no=chunk.no, text=chunk.in_context) for chunk in chunks]
+        for message in embed_messages(
+            list(zip(batches, texts, strict=True)), document=document, space=space, lane=delivery.lane
+        ):
             msg_id = _message_id(document, "embed", message.batch, delivery)
             await self._messages.publish(message, msg_id=msg_id, lane=delivery.lane)
-
-
-def _is_untitled(generation: Generation) -> bool:
-    """Whether the document has no title but the name of its file."""
-    return generation.title in (generation.file_name, generation.source_uri)
-
-
-def _texts(title: str | None, chunks: Sequence[Chunk | StoredChunk], space: Space) -> list[ChunkText]:
-    """What is encoded; the same from the chunks of a parsed document and from those of the registry."""
-    texts = embedded_texts(title, chunks, window_of(space))
-    return [ChunkText(no=chunk.no, text=text) for chunk, text in zip(chunks, texts, strict=True)]
 
 
 def _upload_id(message: IngestDocument, delivery: Delivery) -> str:

