@@ -13,7 +13,7 @@ from rag_ingest.domain.splitting import Splitter, split_document
 from rag_ingest.domain.titles import clean_title
 
 _LARGE_TEXT = 64 * 1024
-"""Characters above which splitting (about 0.1 ms per KiB) leaves the event loop."""
+"""Characters above which splitting (about 0.2 ms per KiB) leaves the event loop."""
 
 
 def window_of(space: Space) -> Window:
