@@ -52,11 +52,14 @@ def write_pptx(blocks: list[Block], target: Path) -> None:
     deck.save(str(target))
 
 
-def _value(text: str) -> str | float:
-    try:
-        return float(text)
-    except ValueError:
-        return text
+def _value(text: str) -> str | int | float:
+    """A number where the text is one."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
 
 
 def write_xlsx(blocks: list[Block], target: Path) -> None:
