@@ -38,11 +38,14 @@ _NEVER_LAST = _words(
 """Something always follows these: a name, a number, an explanation."""
 _MAY_BE_LAST = _words(
     """
-    etc al inc ltd corp jr esq am pm a.m p.m в г гг д др пр руб коп тыс млн млрд трлн чел экз шт мин сек
+    etc al inc ltd corp jr esq am pm a.m p.m в др пр руб коп тыс млн млрд трлн чел экз шт мин сек
     час кг км мм га долл у.е н.э т.д т.п т.к проч
     """
 )
 """Last if a capital letter follows."""
+_YEARS = frozenset(("г", "гг"))
+"""After a number a year, or grams; else a town."""
+_LIST_END = re.compile(r"\b[тТ]\.\s+\Z")
 
 
 def sentence_ends(text: str, start: int, end: int) -> Iterator[int]:
@@ -76,8 +79,10 @@ def _word_ends(word: str, before: str, following: str) -> bool:
         return False  # an initial
     lower = word.lower()
     # «т. д.», «т. п.» close a list, the «т. е.» does not
-    if before.endswith((f"т. {word}", f"Т. {word}")):
+    if _LIST_END.search(before, 0, len(before) - len(word)):
         return lower in ("д", "п") and following.isupper()
+    if lower in _YEARS:
+        return following.isupper() and _follows_number(before[: -len(word)])
     if lower in _MAY_BE_LAST:
         return following.isupper()
     if lower in _NEVER_LAST or _DOTTED.fullmatch(lower):
@@ -86,3 +91,9 @@ def _word_ends(word: str, before: str, following: str) -> bool:
     if letters == 1 and len(word) == 1:
         return False
     return not following.islower() or letters >= _SURELY_A_WORD
+
+
+def _follows_number(before: str) -> bool:
+    """``1990``, ``1941—1945`` and ``90-х`` are numbers."""
+    words = before.split()
+    return bool(words) and any(map(str.isdigit, words[-1]))
