@@ -115,6 +115,39 @@ async def test_the_index_is_asked_again_when_everything_merged() -> None:
     assert [read for read in merging.reads if "index" in read] == ["index 14", "index 28", "index 56"]
 
 
+@pytest.mark.parametrize(
+    ("sentences", "passages", "neighbours"), [(1, 1, [1, 0, 0]), (6, 5, [2, 1, 1])], ids=["short", "long"]
+)
+async def test_refilling_takes_few_queries(sentences: int, passages: int, neighbours: list[int]) -> None:
+    """Of one document that swallows most of what is found; it took 87 queries for neighbours, 76 of them
+    without a window, and ten times the reranker."""
+    texts = [" ".join(sentence(6 * n + each) for each in range(sentences)) for n in range(211)]
+    one = FakeLibrary({"a": texts}, [("a", no) for no in range(211)])
+    reranker = FakeReranker()
+    found = await find(one, reranker, limit=10, expand=20_000)
+    assert len(found.passages) == passages
+    rounds = [["index 30", "texts 30"], ["index 60", "texts 30"], ["index 120", "texts 60"]]
+    windows = [["neighbours 1"] * count for count in neighbours]
+    assert one.reads == [read for both in zip(rounds, windows, strict=True) for part in both for read in part]
+    assert [len(asked) for asked in reranker.asked] == [30, 30, 30]
+
+
+async def test_copies_of_one_text_take_few_queries() -> None:
+    texts = {f"d{n:03}": [sentence(0)] for n in range(500)}
+    copies = FakeLibrary(texts, [(document, 0) for document in texts])
+    (passage,) = (await find(copies, limit=10)).passages
+    assert copies.reads == [
+        "index 30",
+        "texts 10",
+        "texts 20",
+        "index 60",
+        "texts 30",
+        "index 120",
+        "texts 60",
+    ]
+    assert len(passage.also_in) == 119
+
+
 async def test_what_is_revoked_before_the_neighbours_are_read_does_not_leave() -> None:
     class Revoking(FakeLibrary):
         async def neighbours(self, *asked: Any) -> Any:

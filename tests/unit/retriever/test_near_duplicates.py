@@ -1,6 +1,10 @@
 """The same text in several documents is one candidate; what states something else is another."""
 
+import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from types import FrameType
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -8,7 +12,7 @@ from hypothesis import strategies as st
 from retriever_fakes import FakePassage
 
 from rag_retriever.domain.candidates import Candidate
-from rag_retriever.domain.duplicates import _same, _Text, collapse
+from rag_retriever.domain.duplicates import NearDuplicates, folded
 from rag_retriever.domain.index import ChunkKey, Hit
 
 ENGLISH = (
@@ -39,6 +43,40 @@ BILL = (
 )
 
 
+PERMIT = (
+    "Smoking is {rule} on the quay while a tanker is moored there, as long as the lamp at the gate is lit and"
+    " the officer on watch has been told of it. Whoever stays on the quay for longer than the change of the"
+    " tide pays {fee} euros to the harbour office, which keeps a list of the names and shows it on request"
+    " to the crews of all other vessels"
+)
+LEAVE = (
+    "Курение на причале во время стоянки танкера {rule}, если у ворот горит фонарь и об этом сообщено"
+    " вахтенному помощнику. Тот, кто остаётся на причале дольше одного прилива, платит {fee} евро порту,"
+    " которая ведёт список имён и показывает его по просьбе экипажей всех остальных судов"
+)
+OPPOSITES = [
+    (PERMIT.format(rule="allowed", fee="ten"), PERMIT.format(rule="forbidden", fee="ten")),
+    (PERMIT.format(rule="allowed", fee="five"), PERMIT.format(rule="allowed", fee="ten")),
+    (LEAVE.format(rule="разрешается", fee="пять"), LEAVE.format(rule="запрещается", fee="пять")),
+    (LEAVE.format(rule="разрешается", fee="пять"), LEAVE.format(rule="разрешается", fee="десять")),
+    (ENGLISH, ENGLISH + " This section is repealed and must be disregarded."),
+    (ENGLISH, "The following section is repealed: " + ENGLISH),
+    (ENGLISH, ENGLISH[:-1] + ", or is waived."),
+    (RUSSIAN, RUSSIAN + " Этот раздел отменён, применять его запрещается."),
+    (RUSSIAN, "Отменено. " + RUSSIAN),
+    ("At least -5 degrees", "At least 5 degrees"),
+    ("The share is .5", "The share is 5"),
+    ("The result was (500)", "The result was 500"),
+    ("Heat is < 5", "Heat is > 5"),
+    ("It costs 5 €", "It costs 5 $"),
+    ("☑ yes ☐ no", "☐ yes ☑ no"),
+    ("~~allowed~~", "allowed"),
+    ("Written in C#", "Written in C"),
+    ("12 500", "125 00"),
+    ("Is it allowed?", "Is it allowed."),
+]
+
+
 def candidates(*texts: str, documents: Sequence[str] = "abcdefghijklmnop") -> list[Candidate]:
     return [
         Candidate(Hit(ChunkKey(document, 1, no), 1.0), FakePassage(text))
@@ -47,7 +85,9 @@ def candidates(*texts: str, documents: Sequence[str] = "abcdefghijklmnop") -> li
 
 
 def kept(*texts: str, documents: Sequence[str] = "abcdefghijklmnop") -> list[int]:
-    return [candidate.key.no for candidate in collapse(candidates(*texts, documents=documents))]
+    return [
+        candidate.key.no for candidate in NearDuplicates().collapse(candidates(*texts, documents=documents))
+    ]
 
 
 @pytest.mark.parametrize("text", [ENGLISH, RUSSIAN], ids=["en", "ru"])
@@ -57,15 +97,14 @@ def kept(*texts: str, documents: Sequence[str] = "abcdefghijklmnop") -> list[int
         lambda text: text,
         lambda text: text.upper(),
         lambda text: text.replace(" ", "\n  ").replace(",", " -"),
-        lambda text: text + " A copy of this page hangs on the notice board of every station.",
-        lambda text: "Глава третья. Отдых и его оплата. " + text,
-        lambda text: text.split(maxsplit=6)[-1],
-        lambda text: text.replace("copy", "duplicate").replace("копию", "экземпляр"),
+        lambda text: "# **" + text.replace(" a ", " _a_ ").replace(" в ", " «в» ") + "**",
+        lambda text: "\n".join(f"| {word} |" for word in text.split()),
+        lambda text: text.replace("ё", "е").replace("Ё", "Е"),
     ],
-    ids=["the same", "capitals", "layout", "more at the end", "more before", "cut later", "a word"],
+    ids=["the same", "capitals", "layout", "marks", "a table", "ё"],
 )
 def test_copies_are_one_candidate(text: str, change: Callable[[str], str]) -> None:
-    (first,) = collapse(candidates(text, change(text), "another text"))[:1]
+    (first,) = NearDuplicates().collapse(candidates(text, change(text), "another text"))[:1]
     assert [copy.key.document_id for copy in first.copies] == ["b"]
     assert kept(text, change(text), "another text") == [0, 2]
 
@@ -89,6 +128,7 @@ def test_copies_are_one_candidate(text: str, change: Callable[[str], str]) -> No
         (RUSSIAN, RUSSIAN.replace("Мурманск", "Архангельск")),
         ("From account 12 to account 34. " + ENGLISH, "From account 34 to account 12. " + ENGLISH),
         (ENGLISH, RUSSIAN),
+        *OPPOSITES,
         ("7", "8"),
         ("***", "---"),
     ],
@@ -99,18 +139,57 @@ def test_what_states_something_else_stays(one: str, other: str) -> None:
 
 
 def test_identical_chunks_of_one_document_stay() -> None:
-    found = collapse(candidates(ENGLISH, ENGLISH, ENGLISH, documents="aab"))
+    found = NearDuplicates().collapse(candidates(ENGLISH, ENGLISH, ENGLISH, documents="aab"))
     assert [candidate.key for candidate in found] == [("a", 1, 0), ("a", 1, 1)]
     assert [copy.key for copy in found[0].copies] == [("b", 1, 2)]
     assert found[1].copies == ()
 
 
-def test_the_first_stands_for_all() -> None:
-    """What is like a copy, but not like the first, is no copy: similarity is not handed on."""
-    shorter = " ".join(ENGLISH.split()[:-12])
-    shortest = " ".join(ENGLISH.split()[:-24])
-    assert kept(ENGLISH, shorter, shortest) == [0, 2]
-    assert kept(shorter, ENGLISH, shortest) == [0]
+def calls(texts: Sequence[str]) -> int:
+    """How many functions, built-in ones among them, are called to collapse the texts."""
+    count = 0
+    found = candidates(*texts, documents=[str(no) for no in range(len(texts))])
+    duplicates = NearDuplicates()
+
+    def counting(frame: FrameType, event: str, argument: Any) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    before = sys.getprofile()
+    sys.setprofile(counting)
+    try:
+        duplicates.collapse(found)
+    finally:
+        sys.setprofile(before)
+    return count
+
+
+def test_repeated_words_cost_no_more_than_others() -> None:
+    """Such texts took 3.3 s of the event loop, and everybody can upload them."""
+    repeated = ["0; " * (300 - no) for no in range(30)]
+    others = [" ".join(f"{no}{word}" for word in range(300 - no)) for no in range(30)]
+    assert calls(repeated) <= 1.1 * calls(others)
+    words = sum(300 - no for no in range(30))
+    assert calls(repeated) < 10 * words
+    assert calls([text * 4 for text in repeated]) < 4.1 * calls(repeated)
+
+
+def test_a_text_is_prepared_once_however_often_candidates_are_added() -> None:
+    found = candidates("one", "two", "ONE")
+    duplicates = NearDuplicates()
+    duplicates.collapse(found[:2])
+    read: list[str] = []
+
+    class Text(str):
+        __slots__ = ()
+
+        def casefold(self) -> str:
+            read.append(self)
+            return super().casefold()
+
+    again = [replace(each, row=FakePassage(Text(each.row.text))) for each in found]
+    assert [each.key.no for each in duplicates.collapse(again)] == [0, 1]
+    assert read == ["ONE"]
 
 
 WORDS = st.sampled_from(["the", "of", "keys", "rotate", "Anna", "no", "7", "lamp", "buoy", "ключ"])
@@ -123,7 +202,7 @@ def test_nothing_is_lost_and_no_pair_is_overlooked(texts: list[str], data: st.Da
     variants = [data.draw(st.sampled_from([text, text.upper(), f"{text} lamp"])) for text in texts]
     documents = data.draw(st.lists(st.sampled_from("abcd"), min_size=16, max_size=16))
     before = candidates(*texts, *variants, documents=documents)
-    after = collapse(before)
+    after = NearDuplicates().collapse(before)
     assert sorted(member.key for candidate in after for member in (candidate, *candidate.copies)) == sorted(
         candidate.key for candidate in before
     )
@@ -132,4 +211,4 @@ def test_nothing_is_lost_and_no_pair_is_overlooked(texts: list[str], data: st.Da
         assert all(copy.key.document_id != candidate.key.document_id for copy in candidate.copies)
         for earlier in after[:place]:
             if earlier.key.document_id != candidate.key.document_id:
-                assert not _same(_Text(earlier.row.text), _Text(candidate.row.text))
+                assert folded(earlier.row.text) != folded(candidate.row.text)

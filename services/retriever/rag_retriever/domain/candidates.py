@@ -33,16 +33,15 @@ class Candidates:
     """The candidates of one query; each :meth:`grow` makes them more."""
 
     def __init__(
-        self, spec: SearchSpec, propose: Propose, admit: Admit, timings: Timings, *, first: int, step: int
+        self, spec: SearchSpec, propose: Propose, admit: Admit, timings: Timings, *, first: int
     ) -> None:
-        """``spec``: the first question to the index. ``first``, ``step``: chunks that the registry is
-        asked for at first, and each time after that."""
+        """``spec``: the first question to the index. ``first``: chunks that the registry is asked for at
+        first; after that it is asked for all at hand, so four times at most."""
         self._spec = spec
         self._propose = propose
         self._admit = admit
         self._timings = timings
-        self._asking = first
-        self._step = step
+        self._first = first
         self._rounds = 0
         self._exhausted = False
         self._hits: list[Hit] = []
@@ -55,7 +54,7 @@ class Candidates:
         return [Candidate(hit, self._admitted[hit.key]) for hit in self._hits if hit.key in self._admitted]
 
     async def grow(self) -> bool:
-        """Have the next hits at hand checked; without any, ask the index for twice as many.
+        """Have the hits at hand checked; without any, ask the index for twice as many.
 
         ``False``: there is nothing more to check.
         """
@@ -63,8 +62,8 @@ class Candidates:
             if self._exhausted:
                 return False
             await self._ask_index()
-        asked, self._pending = self._pending[: self._asking], self._pending[self._asking :]
-        self._asking = self._step
+        many = len(self._pending) if self._checked else self._first
+        asked, self._pending = self._pending[:many], self._pending[many:]
         self._checked.update(asked)
         with self._timings.stage("registry"):
             self._admitted.update(await self._admit(asked))

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from rag_common.contracts import MAX_MESSAGE_BYTES, Passage, PassagesFound, RetrievePassages
+from rag_common.contracts import Passage, PassagesFound, RetrievePassages
 from rag_common.errors import PermanentError
-from rag_retriever.domain.answering import passage, wide_passage
+from rag_retriever.domain.answering import passage
 from rag_retriever.domain.candidates import Candidate, Candidates, Propose
 from rag_retriever.domain.diversity import diversified
-from rag_retriever.domain.duplicates import collapse
-from rag_retriever.domain.expansion import WidePassages, windows
+from rag_retriever.domain.duplicates import NearDuplicates
 from rag_retriever.domain.index import Scope, SearchSpec, scope_filter
 from rag_retriever.domain.ports import Collections, Passages, Reranker
 from rag_retriever.domain.questions import EncodedQuestion, QuestionEncoder
+from rag_retriever.domain.reading import WideReader, enough
 from rag_retriever.domain.reranking import NoReranker, Reranking
 from rag_retriever.domain.timings import Timings
 
@@ -112,15 +112,18 @@ class Search:
         timings: Timings,
     ) -> list[Passage]:
         candidates = self._candidates(query, question, scope, reranking, timings)
+        duplicates = NearDuplicates()
+        reader = self._reader(query, scope, timings)
         passages: list[Passage] = []
-        more = True
-        while more and not _enough(passages, query.limit):
-            more = await candidates.grow()
-            distinct = collapse(candidates.found())
-            if more and len(distinct) < query.limit:
-                continue
+        while not enough(passages, query.limit):
+            distinct = await _more(candidates, duplicates, query.limit)
+            if distinct is None:
+                break
             line = _diversified(await reranking.ordered(distinct), query.diversity)
-            passages = await self._read(query, scope, line, timings)
+            if reader is None:
+                passages = [passage(candidate) for candidate in line[: query.limit]]
+            else:
+                passages = await reader.read(line)
         return passages
 
     def _candidates(
@@ -133,46 +136,30 @@ class Search:
     ) -> Candidates:
         """A plain search has as many texts fetched as it needs; one that chooses, all that are proposed."""
         depth = max(2 * query.limit + 10, reranking.shortlist)
-        step = max(query.limit, LEAST_CHECKED)
         chooses = query.expand > 0 or query.diversity > 0 or reranking.shortlist > 0
         return Candidates(
             SearchSpec(question.space.name, scope, depth, question.dense, question.sparse),
             self.propose,
             partial(self.passages.admitted, query.tenant, scope.principals, query.collections),
             timings,
-            first=depth if chooses else step,
-            step=step,
+            first=depth if chooses else max(query.limit, LEAST_CHECKED),
         )
 
-    async def _read(
-        self, query: RetrievePassages, scope: Scope, line: Sequence[Candidate], timings: Timings
-    ) -> list[Passage]:
-        """The first passages of the line. What the registry does not admit any more, while its neighbours
-        are fetched, is left out."""
+    def _reader(self, query: RetrievePassages, scope: Scope, timings: Timings) -> WideReader | None:
+        """``None``: the found chunks are answered as they are."""
         if query.expand == 0:
-            return [passage(candidate) for candidate in line[: query.limit]]
-        wide = WidePassages(query.expand, query.question)
-        passages: list[Passage] = []
-        at_once = min(query.limit, 1 + MAX_MESSAGE_BYTES // query.expand)
-        for begin in range(0, len(line), at_once):
-            batch = [candidate for candidate in line[begin : begin + at_once] if not wide.absorb(candidate)]
-            with timings.stage("registry"):
-                chunks = await self.passages.neighbours(
-                    query.tenant, scope.principals, query.collections, windows(batch, query.expand)
-                )
-            for candidate in batch:
-                own = chunks.get((candidate.key.document_id, candidate.key.generation), {})
-                if candidate.key.no in own and not wide.absorb(candidate):
-                    wide.add(candidate, own)
-            passages = [wide_passage(found) for found in wide.passages[: query.limit]]
-            if _enough(passages, query.limit):
-                break
-        return passages
+            return None
+        neighbours = partial(self.passages.neighbours, query.tenant, scope.principals, query.collections)
+        return WideReader(neighbours, query.expand, query.question, query.limit, timings)
 
 
-def _enough(passages: Sequence[Passage], limit: int) -> bool:
-    """So many, or more text than one message holds: each character takes a byte or more."""
-    return len(passages) >= limit or sum(len(found.text) for found in passages) > MAX_MESSAGE_BYTES
+async def _more(candidates: Candidates, duplicates: NearDuplicates, wanted: int) -> list[Candidate] | None:
+    """All candidates without near-duplicates: some that were not there before, and as many as are wanted,
+    if there are. ``None``: there are no more than before."""
+    distinct: list[Candidate] | None = None
+    while (distinct is None or len(distinct) < wanted) and await candidates.grow():
+        distinct = duplicates.collapse(candidates.found())
+    return distinct
 
 
 def _diversified(line: list[Candidate], diversity: float) -> list[Candidate]:
