@@ -17,7 +17,7 @@ from retriever_fakes import (
 
 from rag_common.contracts import DocumentEvent, DocumentRef, IndexChunks, PurgeDocument
 from rag_common.errors import BadMessage
-from rag_retriever.domain.index import IndexUnavailable, point_id
+from rag_retriever.domain.index import GenerationKey, IndexUnavailable, point_id
 from rag_retriever.domain.indexing import IndexBatch, WrongSpace
 from rag_retriever.domain.maintenance import Purge, RemoveOrphans, TooManyOrphans, UpdateDocument
 
@@ -197,3 +197,42 @@ async def test_too_many_orphans_are_left_alone() -> None:
     with pytest.raises(TooManyOrphans, match="2 of 100"):
         await RemoveOrphans(index, registry)()
     assert len(index.points) == 100
+
+
+class TwoSpaces(FakeIndex):
+    """A large space, and a small one, whose points are in ``small``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.small = FakeIndex()
+
+    async def spaces(self) -> tuple[str, ...]:
+        return ("minilm", "small")
+
+    async def generations(self, space: str) -> dict[GenerationKey, int]:
+        return await (self.small.generations(space) if space == "small" else super().generations(space))
+
+    async def delete_document(
+        self, space: str, tenant: str, document_id: str, generations: tuple[int, ...] = ()
+    ) -> None:
+        delete = self.small.delete_document if space == "small" else super().delete_document
+        await delete(space, tenant, document_id, generations)
+
+
+async def test_the_orphans_of_a_small_space_do_not_stop_the_cleaning() -> None:
+    index = TwoSpaces()
+    await fill(index, *(document(number) for number in range(1, 201)))
+    await fill(index.small, document(3), document(300))
+    registry = FakeRegistry(unknown=[(document(300).document_id, 1), (document(200).document_id, 1)])
+    assert await RemoveOrphans(index, registry)() == 4
+    assert (len(index.points), len(index.small.points)) == (398, 2)
+
+
+async def test_too_many_orphans_in_all_spaces_together_are_left_alone() -> None:
+    index = TwoSpaces()
+    await fill(index, *(document(number) for number in range(1, 101)))
+    await fill(index.small, document(300))
+    registry = FakeRegistry(unknown=[(document(300).document_id, 1), (document(3).document_id, 1)])
+    with pytest.raises(TooManyOrphans, match="4 of 202"):
+        await RemoveOrphans(index, registry)()
+    assert (len(index.points), len(index.small.points)) == (200, 2)

@@ -10,7 +10,8 @@ from rag_retriever.domain.metadata import indexable
 from rag_retriever.domain.ports import IndexRegistry, Objects, Plan
 
 MAX_ORPHANS = 0.01
-"""Above this share of all points the registry itself is the suspect."""
+"""Above this share of the points of all spaces the registry itself is the suspect. It is one for all of them:
+of a small space many points may be orphans, but what looks wrong in all is removed from none."""
 
 
 class TooManyOrphans(PermanentError):
@@ -86,22 +87,24 @@ class RemoveOrphans:
     async def __call__(self) -> int:
         """How many points went.
 
-        :raises TooManyOrphans: above :data:`MAX_ORPHANS` of a space; nothing of it is removed.
+        :raises TooManyOrphans: above :data:`MAX_ORPHANS` of all points; none is removed.
         """
-        removed = 0
+        orphans: dict[str, dict[GenerationKey, int]] = {}
+        total = 0
         for space in await self.index.spaces():
             counted = await self.index.generations(space)
-            orphans = await self._orphans(counted)
-            points, total = sum(orphans.values()), sum(counted.values())
-            if points > MAX_ORPHANS * total:
-                raise TooManyOrphans(
-                    f"{points} of {total} points in the space {space!r} are of documents unknown to the"
-                    " registry; nothing is removed: check that index and registry belong together"
-                )
-            for key in orphans:
+            orphans[space] = await self._orphans(counted)
+            total += sum(counted.values())
+        points = sum(sum(found.values()) for found in orphans.values())
+        if points > MAX_ORPHANS * total:
+            raise TooManyOrphans(
+                f"{points} of {total} points in the index are of documents unknown to the registry; nothing"
+                " is removed: check that index and registry belong together"
+            )
+        for space, found in orphans.items():
+            for key in found:
                 await self.index.delete_document(space, key.tenant, key.document_id, (key.generation,))
-            removed += points
-        return removed
+        return points
 
     async def _orphans(self, counted: Mapping[GenerationKey, int]) -> dict[GenerationKey, int]:
         if not counted:
