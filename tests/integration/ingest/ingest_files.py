@@ -54,12 +54,20 @@ def saved(document: "docx.document.Document") -> bytes:
     return buffer.getvalue()
 
 
-def archive(members: dict[str, bytes]) -> bytes:
+def archive(members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as target:
+    with zipfile.ZipFile(buffer, "w", method, compresslevel=1) as target:
         for name, content in members.items():
             target.writestr(name, content)
     return buffer.getvalue()
+
+
+def spoiled(data: bytes, name: str) -> bytes:
+    """The archive with nonsense in the middle of a member of some 50 bytes or more, packed."""
+    with zipfile.ZipFile(io.BytesIO(data)) as source:
+        member = source.getinfo(name)
+    start = member.header_offset + 30 + len(name.encode()) + member.compress_size // 2
+    return data[:start] + b"\xff" * 8 + data[start + 8 :]
 
 
 def unpacked(data: bytes) -> dict[str, bytes]:

@@ -2,17 +2,22 @@
 
 import random
 import stat
+import zipfile
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from ingest_files import archive, handbook_docx, spoiled, unpacked
 from ingest_zip import ENCRYPTED, STORED, Entry, russian, unicode_path, zip_file
 
 from rag_common.contracts.base import MAX_SOURCE_URI_BYTES
 from rag_common.errors import BadDocument
 from rag_ingest.adapters.extracted import Extracted
+from rag_ingest.adapters.parser import FileParser
 from rag_ingest.adapters.readers import extract
+from rag_ingest.adapters.worker_pool import WorkerPool
+from rag_ingest.domain.documents import Source
 from rag_ingest.domain.members import MAX_MEMBER_BYTES, Room, member_source
 
 
@@ -114,6 +119,44 @@ def test_a_member_that_cannot_be_unpacked_is_named_and_the_others_are_read(
     assert warning.startswith(entry.name.decode())
     assert reason in warning
     assert "bad" in found["text"]
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_member_whose_packed_bytes_are_damaged_is_named_and_the_others_are_read(
+    method: int, room: Room, tmp_path: Path
+) -> None:
+    words = random.Random(1).randbytes(500)
+    found = unpack(
+        spoiled(archive({"a.txt": b"A", "bad": words, "b.txt": b"B"}, method), "bad"), room, tmp_path
+    )
+    assert names(found) == ["a.txt", "b.txt"]
+    assert found["warnings"] == ["bad: not read, it is damaged."]
+
+
+async def test_a_member_that_asks_for_4_gib_to_be_unpacked_is_named_and_the_others_are_read(
+    room: Room, tmp_path: Path
+) -> None:
+    data = bytearray(archive({"bad": b"Words. " * 99, "b.txt": b"B"}, zipfile.ZIP_LZMA))
+    # behind the name: four bytes of a header, one of properties, the size of the dictionary
+    start = data.index(b"bad") + len("bad") + 5
+    data[start : start + 4] = b"\xff" * 4
+    path = tmp_path / "upload"
+    path.write_bytes(data)
+    pool = WorkerPool()
+    try:
+        found = await FileParser(pool, max_characters=10_000).parse(Source(path, "a.zip", None, room))
+    finally:
+        await pool.close()
+    assert [member.name for member in found.members] == ["b.txt"]
+    assert found.warnings == ("bad: not read, it is packed in a way that is not supported.",)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_package_whose_packed_bytes_are_damaged_is_refused(method: int, tmp_path: Path) -> None:
+    damaged = spoiled(archive(unpacked(handbook_docx()), method), "word/document.xml")
+    with pytest.raises(BadDocument) as caught:
+        unpack(damaged, None, tmp_path)
+    assert caught.value.code == "damaged_file"
 
 
 def test_more_members_than_there_is_room_for_are_named_and_counted(room: Room, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """ZIP archives of all kinds: what one of them is, and how to open it without trusting it."""
 
 import errno
+import lzma
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ _MARKERS: tuple[tuple[str, Format], ...] = (
     ("META-INF/container.xml", "epub"),
 )
 _MAX_MEDIA_TYPE = 200
+DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError)
+"""What zipfile raises for a file that is not what its directory promises; see :func:`blames_file`."""
 
 
 @contextmanager
@@ -34,11 +37,10 @@ def opened(path: Path, kind: Format) -> Iterator[zipfile.ZipFile]:
         with zipfile.ZipFile(path) as archive:
             yield archive
     except OSError as error:
-        # A directory that points outside the file; whatever else fails is not the file's fault.
-        if error.errno != errno.EINVAL:
+        if not blames_file(error):
             raise
         raise damaged(kind) from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
+    except (*DAMAGED, NotImplementedError) as error:
         raise damaged(kind) from error
     except RuntimeError as error:
         # zipfile has no narrower error for an encrypted member.
@@ -46,6 +48,14 @@ def opened(path: Path, kind: Format) -> Iterator[zipfile.ZipFile]:
             "The archive is protected by a password. Remove the password and send it again.",
             code="password_protected",
         ) from error
+
+
+def blames_file(error: OSError) -> bool:
+    """Whether it is the archive's own fault, not that of the system.
+
+    bz2 names no number for a damaged stream; a directory may point outside the file.
+    """
+    return error.errno in (None, errno.EINVAL)
 
 
 def kind_of_package(path: Path) -> Format:

@@ -2,14 +2,13 @@
 
 import stat
 import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from rag_common.errors import BadDocument
 from rag_ingest.adapters.extracted import Extracted, TextBuilder
 from rag_ingest.adapters.readers.members import BLOCK, MemberFiles, MemberRefused, one_line
-from rag_ingest.adapters.readers.packages import opened
+from rag_ingest.adapters.readers.packages import DAMAGED, blames_file, opened
 from rag_ingest.adapters.readers.zip_names import member_names
 from rag_ingest.domain.formats import MEDIA_TYPES, Format
 from rag_ingest.domain.members import Room
@@ -72,10 +71,13 @@ def _blocks(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> Ite
         with archive.open(member) as file:
             while block := file.read(BLOCK):
                 yield block
-    except NotImplementedError as error:
+    except (NotImplementedError, MemoryError) as error:
+        # LZMA allocates what the member declares for its dictionary, which may be 4 GiB
         raise MemberRefused(reason="it is packed in a way that is not supported") from error
     except RuntimeError as error:
         # zipfile has no narrower error for an encrypted member
         raise MemberRefused(reason="it is protected by a password") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
+    except (*DAMAGED, OSError) as error:
+        if isinstance(error, OSError) and not blames_file(error):
+            raise
         raise MemberRefused(reason="it is damaged") from error
