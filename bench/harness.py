@@ -29,11 +29,22 @@ COLLECTION = "bench"
 TOPOLOGY = Topology()
 
 
-def run(main: Callable[[bool], Coroutine[Any, Any, dict[str, Any]]], description: str) -> None:
-    """Run the benchmark and print its figures as one line of JSON at the end."""
+Benchmark = Callable[[bool], Coroutine[Any, Any, dict[str, Any]]]
+"""Takes whether to be quick, returns figures."""
+
+
+def run(main: Benchmark, description: str, **others: Benchmark) -> None:
+    """Run the benchmark, or the one of ``others`` that is asked for by its name as an option.
+
+    Its figures are printed as one line of JSON at the end.
+    """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--quick", action="store_true", help="a smaller run, under a minute")
-    quick: bool = parser.parse_args().quick
+    for name, other in others.items():
+        parser.add_argument(f"--{name}", dest="chosen", action="store_const", const=other, help=other.__doc__)
+    parser.set_defaults(chosen=main)
+    options = parser.parse_args()
+    main, quick = options.chosen, options.quick
     # the model comes from a wheel; nothing may be looked up elsewhere
     os.environ["HF_HUB_OFFLINE"] = "1"
     print(json.dumps(asyncio.run(main(quick))))

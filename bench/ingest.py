@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import parsing
 from corpus import BenchDocument, documents
 from harness import TOPOLOGY, BareModel, Bench, blocks, run, say, started
 from index import count_points
@@ -157,4 +158,4 @@ async def _wait_indexed(jetstream: JetStreamContext, count: int) -> None:
 
 
 if __name__ == "__main__":
-    run(main, __doc__ or "")
+    run(main, __doc__ or "", parse=parsing.main)

@@ -22,6 +22,8 @@ MAX_PIXELS = 16_000_000
 _SMALL_SIDE = 1400
 """A smaller one is doubled: letters of a screenshot have half the size that tesseract wants."""
 DPI = 200
+_LEAST_CONTRAST = 16
+"""Of 255, between the darkest and the lightest point of a page that shows something."""
 _MOST_LOST = 0.5
 _MOST_UNSURE = 0.1
 """Shares of a page's characters: above the first it is unreadable, above the second worth a warning."""
@@ -54,16 +56,23 @@ def time_is_left() -> bool:
     return _seconds_left() > 0
 
 
+def is_blank(image: Image.Image) -> bool:
+    """Whether nothing can be seen on it."""
+    low, high = (image if image.mode == "L" else image.convert("L")).getextrema()
+    return isinstance(low, int) and isinstance(high, int) and high - low < _LEAST_CONTRAST
+
+
 def recognise(image: Image.Image) -> PageText:
     """Read one page; nothing is left of it where tesseract fails or takes too long.
 
     :raises BadDocument: ``ocr_unavailable``, with the cure.
     :raises OSError: tesseract cannot be started.
     """
-    grey = _prepared(image)
-    if _is_blank(grey):
+    grey = _on_white(image).convert("L")
+    if is_blank(grey):
         return PageText("", 0.0, drawn=False)
     program = _require_program()
+    grey = _scaled(grey)
     bitmap = io.BytesIO()
     grey.save(bitmap, "PPM")
     command = (
@@ -103,8 +112,7 @@ def _seconds_left() -> float:
     return left - _RESERVE_SECONDS if left else PAGE_SECONDS
 
 
-def _prepared(image: Image.Image) -> Image.Image:
-    grey = _on_white(image).convert("L")
+def _scaled(grey: Image.Image) -> Image.Image:
     size = grey.width * grey.height
     if size > MAX_PIXELS:
         factor = (MAX_PIXELS / size) ** 0.5
@@ -123,11 +131,6 @@ def _on_white(image: Image.Image) -> Image.Image:
     layered = image.convert("RGBA")
     paper = Image.new("RGBA", layered.size, "white")
     return Image.alpha_composite(paper, layered)
-
-
-def _is_blank(grey: Image.Image) -> bool:
-    low, high = grey.getextrema()
-    return isinstance(low, int) and isinstance(high, int) and high - low < 16
 
 
 class _Line(NamedTuple):
