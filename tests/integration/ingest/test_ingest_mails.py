@@ -2,6 +2,7 @@
 
 import base64
 import struct
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from ingest_msg import File, Mail, compound_file
 from rag_common.errors import BadDocument
 from rag_ingest.adapters.extracted import Extracted
 from rag_ingest.adapters.readers import extract
-from rag_ingest.adapters.readers.msg_rtf import decompressed
+from rag_ingest.adapters.readers.msg_rtf import decompressed, rtf_text
 from rag_ingest.domain.members import Room
 
 BODY = "Добрый день! Высылаю счёт за март, оплатите его до пятницы."
@@ -242,6 +243,15 @@ def test_compressed_rtf_is_that_of_the_examples_of_the_specification() -> None:
     assert decompressed(bytes.fromhex(simple)) == b"{\\rtf1\\ansi\\ansicpg1252\\pard hello world}\r\n"
     crossing = "1a0000001c0000004c5a4675e2d44b51410004205758595a0d6e7d010eb0"
     assert decompressed(bytes.fromhex(crossing)) == b"{\\rtf1 WXYZWXYZWXYZWXYZWXYZ}"
+
+
+def test_rtf_of_outlook_is_read_without_a_file_that_a_killed_worker_would_leave(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    rtf = rb"{\rtf1 words\par}"
+    assert rtf_text(struct.pack("<IIII", len(rtf) + 12, len(rtf), 0x414C454D, 0) + rtf) == "words"
+    assert rtf_text(b"") == ""
 
 
 def test_a_mail_in_a_mail_of_outlook_is_the_same_eml_each_time(room: Room, tmp_path: Path) -> None:

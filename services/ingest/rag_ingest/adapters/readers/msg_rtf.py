@@ -1,8 +1,6 @@
 """The compressed RTF in which Outlook keeps the text of many mails: [MS-OXRTFCP]."""
 
 import struct
-import tempfile
-from pathlib import Path
 
 from rag_common.errors import BadDocument
 from rag_ingest.adapters.readers import rtf
@@ -22,13 +20,10 @@ MAX_RTF = 64 * 1024**2
 
 def rtf_text(compressed: bytes) -> str:
     """The text of the property; empty if it is damaged."""
-    with tempfile.NamedTemporaryFile(suffix=".rtf") as file:
-        file.write(decompressed(compressed))
-        file.flush()
-        try:
-            return rtf.read(Path(file.name), "rtf")["text"]
-        except BadDocument:
-            return ""
+    try:
+        return rtf.read_bytes(decompressed(compressed))["text"]
+    except BadDocument:
+        return ""
 
 
 def decompressed(data: bytes) -> bytes:

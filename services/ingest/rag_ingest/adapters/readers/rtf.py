@@ -39,9 +39,17 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 def read(path: Path, kind: Format) -> Extracted:
     """See :mod:`rag_ingest.adapters.readers`."""
+    return read_bytes(path.read_bytes(), kind)
+
+
+def read_bytes(data: bytes, kind: Format = "rtf") -> Extracted:
+    """The same for the content of a file.
+
+    :raises BadDocument: ``damaged_file``.
+    """
     # One character for each byte; what a byte means depends on the font that it is set in.
     document = _Document(kind)
-    document.read(path.read_bytes().decode("latin-1"))
+    document.read(data.decode("latin-1"))
     return document.built.extracted(
         MEDIA_TYPES[kind], title=one_line(document.tables.title) or None, warnings=document.warnings
     )
