@@ -8,7 +8,8 @@ import argparse
 import asyncio
 import json
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -18,6 +19,7 @@ from harness import say, started
 
 from ragp.client import GatewayClient, UploadFields
 from ragp.commands.ingest import ingest_files
+from ragp.evaluation.matching import Source
 from ragp.evaluation.question_files import read_questions
 from ragp.evaluation.questions import Question
 from ragp.evaluation.report import measure
@@ -131,15 +133,27 @@ def figure(run: Run, metric: str, name: str) -> float:
 
 
 def offsets(data: quality_data.Folder, run: Run) -> list[bool]:
-    """For each passage that came back, whether its offsets reproduce its text from the source."""
+    """For each passage that came back, whether its offsets reproduce its text from the source; and for each
+    other document that it names, whether its words are there between the offsets that are given.
+    """
     texts = {
         document.source_uri: document.text for documents in data.documents.values() for document in documents
     }
-    return [
-        texts[passage["source_uri"]][passage["start"] : passage["end"]] == passage["text"]
-        for reply in run.replies
-        for passage in reply.passages
-    ]
+    exact: list[bool] = []
+    for passage in (passage for reply in run.replies for passage in reply.passages):
+        exact.append(_span(texts, passage) == passage["text"])
+        exact += [_holds(passage["text"], _span(texts, source)) for source in passage["also_in"]]
+    return exact
+
+
+def _span(texts: Mapping[str, str], source: Source) -> str:
+    return texts[source["source_uri"]][source["start"] : source["end"]]
+
+
+def _holds(passage: str, copy: str) -> bool:
+    """Whether the copy's words, one at least, are some that follow each other in the passage."""
+    own, other = (" ".join(re.findall(r"\w+", text.casefold().replace("ё", "е"))) for text in (passage, copy))
+    return bool(other) and f" {other} " in f" {own} "
 
 
 if __name__ == "__main__":
