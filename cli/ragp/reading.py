@@ -1,10 +1,14 @@
-"""Can the model of the active embedding space read the documents? The letters of a sample tell."""
+"""Can searches find the documents? All must be in the active space, and its model must read their letters."""
 
 import asyncio
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rag_common.languages import reads, script_of
 from rag_common.spaces import Space
+
+if TYPE_CHECKING:
+    from rag_common.registry import SpaceCoverage
 
 SAMPLE = 1000
 """Documents whose first chunk is looked at."""
@@ -36,17 +40,18 @@ def judge(space: Space, texts: list[str]) -> Readability:
     return Readability(space, len(texts), dict(sorted(counts.items(), key=lambda item: -item[1])))
 
 
-def read_sample(database_url: str) -> Readability:
-    """:raises rag_common.errors.RagError: the registry cannot be read."""
-    return asyncio.run(_read_sample(database_url))
+def read_active(database_url: str) -> "tuple[SpaceCoverage, Readability]":
+    """Of the active space. :raises rag_common.errors.RagError: the registry cannot be read."""
+    return asyncio.run(_read_active(database_url))
 
 
-async def _read_sample(database_url: str) -> Readability:
+async def _read_active(database_url: str) -> "tuple[SpaceCoverage, Readability]":
     # Imported here: the driver would slow down the start of every other command.
     from rag_common.registry import Registry
 
     registry = await Registry.connect(database_url, pool_size=1)
     try:
-        return judge(await registry.spaces.active(), await registry.spaces.sample_texts(SAMPLE))
+        active = next(found for found in await registry.spaces.coverage() if found.active)
+        return active, judge(active.space, await registry.spaces.sample_texts(SAMPLE))
     finally:
         await registry.close()

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import psutil
 import typer
@@ -21,10 +21,13 @@ from rag_common.spaces import E5_SMALL_Q4
 from ragp.console import out
 from ragp.language import translate
 from ragp.options import DataDir, settings_from
-from ragp.reading import read_sample
+from ragp.reading import Readability, read_active
 from ragp.stack import DEFAULT_PORT
 from ragp.stack.state import DataDirectory, RunRecord, port_is_free
 from ragp.target import find_database
+
+if TYPE_CHECKING:
+    from rag_common.registry import SpaceCoverage
 
 Verdict = Literal["ok", "warn", "fail"]
 
@@ -87,7 +90,7 @@ def examine(directory: DataDirectory, port: int, database_url: str | None = None
     yield _disk(directory)
     yield _memory()
     if database_url is not None:
-        yield _languages(database_url)
+        yield from _active_space(database_url)
 
 
 def _python() -> Finding:
@@ -154,24 +157,48 @@ def _memory() -> Finding:
     return _amount("memory", available, LEAST_MEMORY_BYTES, GOOD_MEMORY_BYTES, "stop other programs")
 
 
-def _languages(database_url: str) -> Finding:
-    subject = "languages"
+def _active_space(database_url: str) -> Iterator[Finding]:
     try:
-        found = read_sample(database_url)
+        coverage, readability = read_active(database_url)
     except RagError as error:
-        return Finding("warn", subject, error.message, "ragp status")
-    languages = (
-        "many languages" if ANY_LANGUAGE in found.space.languages else ", ".join(found.space.languages)
+        yield Finding("warn", "embedding space", error.message, "ragp status")
+        return
+    yield coverage_finding(coverage)
+    yield _languages(readability)
+
+
+def coverage_finding(active: "SpaceCoverage") -> Finding:
+    """``active``: of the active space."""
+    subject, name, missing = "embedding space", active.space.name, active.live - active.complete
+    if not missing:
+        return Finding("ok", subject, f"every live document is complete in {name}")
+    return Finding(
+        "warn",
+        subject,
+        f"{missing} of {active.live} live documents are not complete in {name}, the active one: searches"
+        " do not find them",
+        f"ragp spaces fill {name}",
     )
-    detail = f"the active space {found.space.name} reads {languages}"
+
+
+def _languages(found: Readability) -> Finding:
+    subject, name = "languages", found.space.name
+    if ANY_LANGUAGE in found.space.languages:
+        return Finding("ok", subject, f"the active space {name} reads many languages")
+    languages = ", ".join(found.space.languages)
     if not found.many_unreadable:
-        return Finding("ok", subject, detail)
+        return Finding(
+            "ok",
+            subject,
+            f"the active space {name} reads {languages}; judged by letters alone, so documents in another"
+            " language with the same letters are not noticed",
+        )
     scripts = ", ".join(f"{script.capitalize()} {count}" for script, count in found.unreadable.items())
     return Finding(
         "warn",
         subject,
-        f"{detail}, but of {found.sampled} documents many are in other letters ({scripts}): only their words"
-        " are searched",
+        f"the active space {name} reads {languages}, but of {found.sampled} documents many are in other"
+        f" letters ({scripts}): only their words are searched",
         f"use a multilingual space: ragp up --space {E5_SMALL_Q4.name}, or see docs/operations.md",
     )
 

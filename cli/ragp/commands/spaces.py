@@ -7,9 +7,11 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from pydantic import TypeAdapter, ValidationError
 from rich.table import Table
 
 from rag_common.errors import RagError
+from rag_common.spaces import Space
 from rag_common.topology import Topology
 from ragp.console import out, report_error
 from ragp.errors import CommandError
@@ -28,7 +30,14 @@ app = typer.Typer(help="Embedding spaces: one model with its index each.", no_ar
 Name = Annotated[str, typer.Argument(help="Name of the space, as `ragp spaces list` shows it.")]
 Wait = Annotated[bool, typer.Option(help="Wait until every document is complete in the space.")]
 Force = Annotated[
-    bool, typer.Option("--force", help="Even if documents are missing in it: searches will not find them.")
+    bool,
+    typer.Option(
+        "--force", help="Even if documents are missing in it or on their way: searches will not find them."
+    ),
+]
+Description = Annotated[
+    str,
+    typer.Argument(help='As in RAG_CUSTOM_SPACES: {"name": "…", "model": "…", "dimension": 768}.'),
 ]
 
 
@@ -52,6 +61,21 @@ def list_spaces(as_json: AsJson = False, data_dir: DataDir = None) -> None:
             f"{found.complete} / {found.live}",
         )
     out.print(table)
+    if unfinished := coverage[0].unfinished:
+        told = _("besides, documents on their way to the active space: {count}")
+        out.print(f"[dim]{told.format(count=unfinished)}[/dim]")
+
+
+@app.command("add")
+def add(description: Description, data_dir: DataDir = None) -> None:
+    """Describe a space of your own to the registry; its embedders have it in RAG_CUSTOM_SPACES."""
+    try:
+        space = TypeAdapter(Space).validate_json(description)
+    except ValidationError as error:
+        told = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        raise CommandError(f"this does not describe an embedding space: {told}") from error
+    asyncio.run(_add(settings_from(data_dir=data_dir), space))
+    out.print(_("{space} is known; next: ragp spaces fill {space}").format(space=space.name))
 
 
 @app.command("fill")
@@ -75,6 +99,11 @@ def use(name: Name, force: Force = False, data_dir: DataDir = None) -> None:
         asyncio.run(_check_served(settings, name))
     except CommandError as error:
         report_error(error)
+
+
+async def _add(settings: CliSettings, space: Space) -> None:
+    async with _registry(settings) as registry:
+        await registry.spaces.add(space)
 
 
 async def _coverage(settings: CliSettings) -> list["SpaceCoverage"]:
@@ -123,11 +152,13 @@ async def _registry(settings: CliSettings, name: str | None = None) -> AsyncIter
 
     :raises CommandError: whatever the registry refuses, with the cure that goes with it.
     """
-    from rag_common.registry import Registry, SpaceIncomplete, UnknownSpace
+    from rag_common.registry import DocumentsUnderWay, Registry, SpaceIncomplete, SpaceKnown, UnknownSpace
 
     cures = {
         UnknownSpace.code: "ragp spaces list",
         SpaceIncomplete.code: f"ragp spaces fill {name}, or --force",
+        DocumentsUnderWay.code: f"when they are live (ragp spaces list): ragp spaces fill {name}, then again",
+        SpaceKnown.code: "choose another name",
     }
     try:
         registry = await Registry.connect(find_database(settings), pool_size=1)

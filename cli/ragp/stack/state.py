@@ -76,6 +76,8 @@ class StackState(BaseModel):
 
     ports: dict[str, int] = {}
     secrets: dict[str, str] = {}
+    spaces: tuple[str, ...] = ()
+    """Embedding spaces that the embedder served last."""
     _reserved: set[int] = PrivateAttr(default_factory=set)
 
     @classmethod

@@ -51,8 +51,8 @@ class Stack:
 
     ``port`` is the gateway's; 0 takes a free one. ``environment`` is given to every service;
     ``only`` starts just these services. ``space`` is served beside the active embedding space, and
-    becomes the active one if no document is missing in it; else ``notice`` says what to do. ``listener``
-    is called at every change of a process.
+    becomes the active one if no document is missing in it or on its way; else ``notice`` says what to do.
+    ``listener`` is called at every change of a process.
     """
 
     def __init__(
@@ -141,7 +141,7 @@ class Stack:
             services = service_specs(self.directory, state, self._nats, self._postgres, self._port)
             state.save(self.directory)
             await self._start_stores()
-            await self._start_services(services)
+            await self._start_services(services, state)
             self._ready = True
             self._write_record()
         except OSError as error:
@@ -179,20 +179,22 @@ class Stack:
         await self._add(postgres.spec()).start()
         await together(self._provision(), run_command(self.directory, "migrate"))
 
-    async def _start_services(self, specs: list[ProcessSpec]) -> None:
+    async def _start_services(self, specs: list[ProcessSpec], state: StackState) -> None:
         chosen = [spec for spec in specs if self._only is None or spec.name in self._only]
-        added = await self._spaces() if any(spec.name == "embedder" for spec in chosen) else {}
+        added = await self._spaces(state) if any(spec.name == "embedder" for spec in chosen) else {}
         given = {**added, **self._environment}
         await together(
             *(self._add(replace(spec, environment={**spec.environment, **given})).start() for spec in chosen)
         )
 
-    async def _spaces(self) -> dict[str, str]:
+    async def _spaces(self, state: StackState) -> dict[str, str]:
         """Tells the embedder which spaces to serve, unless our own environment does."""
         if self._space is None and "RAG_SPACES" in {**inherited_environment(), **self._environment}:
             return {}
-        served = await choose_spaces(self.directory, self._space)
+        served = await choose_spaces(self.directory, self._space, state.spaces)
         self.notice = served.notice
+        state.spaces = served.names
+        state.save(self.directory)
         return {"RAG_SPACES": ",".join(served.names)}
 
     def _add(self, spec: ProcessSpec) -> SupervisedProcess:

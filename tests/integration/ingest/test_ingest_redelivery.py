@@ -18,10 +18,11 @@ from rag_common.contracts import (
 from rag_common.errors import PermanentError, TransientError
 from rag_common.objects import ObjectMissing
 from rag_common.registry import ChunkRow, Registry
-from rag_common.spaces import Space
+from rag_common.spaces import E5_SMALL, Space
 from rag_ingest.adapters.registry import IngestRegistry
 from rag_ingest.domain.ingest import Ingest
 from rag_ingest.domain.ports import Delivery
+from ragp.filling import embed_messages
 
 
 async def test_a_drop_that_died_before_publishing_is_published_by_its_redelivery(
@@ -273,6 +274,20 @@ async def test_a_redelivery_publishes_the_same_texts_with_their_context(
     first, second = [message for message in queue.published if isinstance(message, EmbedChunks)]
     assert first.chunks == second.chunks
     assert all(chunk.text.startswith("Leave\nHow much\nEveryone") for chunk in first.chunks[1:])
+
+
+async def test_filling_another_space_sends_the_texts_that_ingest_sent(
+    ingest: Ingest, queue: Queue, delivery: Delivery, registry: Registry
+) -> None:
+    """Vectors of other texts would rank the same documents otherwise in each space."""
+    text = "# Leave\n\n## How much\n\n" + "Everyone has twenty eight days. " * 400
+    await ingest.run(drop(text, title="The handbook", file_name="leave.md"), delivery)
+    sent = [message for message in queue.published if isinstance(message, EmbedChunks)]
+    assert len(sent) > 1
+    assert "The handbook\nLeave\nHow much\n" in sent[-1].chunks[-1].text
+    chunks = await registry.spaces.missing_chunks(E5_SMALL.name, sent[0].document)
+    filled = embed_messages(sent[0].document, chunks, E5_SMALL.name)
+    assert filled == [message.model_copy(update={"space": E5_SMALL.name}) for message in sent]
 
 
 async def test_new_settings_of_the_collection_cut_the_same_bytes_anew(

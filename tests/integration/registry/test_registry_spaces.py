@@ -1,11 +1,14 @@
 """Known spaces, what is complete in them, and which one is active, on a real PostgreSQL."""
 
+import asyncio
+from dataclasses import replace
+
 import pytest
-from registry_support import SPACE, TENANT, accept, embed, make_live
+from registry_support import SPACE, TENANT, accept, complete, embed, make_live
 
 from rag_common.contracts import DocumentRef
-from rag_common.registry import Registry, SpaceIncomplete, UnknownSpace
-from rag_common.spaces import CATALOGUE, E5_SMALL, MINILM
+from rag_common.registry import DocumentsUnderWay, Registry, SpaceIncomplete, SpaceKnown, UnknownSpace
+from rag_common.spaces import CATALOGUE, E5_SMALL, MINILM, Space
 
 OTHER = E5_SMALL.name
 
@@ -73,6 +76,48 @@ async def test_an_incomplete_space_is_not_activated(registry: Registry) -> None:
     await fill(registry, document, 0, 1)
     await registry.spaces.activate(OTHER)
     assert [found.space.name for found in await registry.spaces.coverage() if found.active] == [OTHER]
+
+
+async def test_no_switch_leaves_documents_behind_that_are_on_their_way(registry: Registry) -> None:
+    """They would become live in the old space, in the place of generations that the new one has."""
+    old = await make_live(registry, "a", "one")
+    await fill(registry, old, 0, 1)
+    new = (await accept(registry, "a", "two")).document
+    for unfinished in ("accepted", "embedding"):
+        with pytest.raises(DocumentsUnderWay, match=f"1 documents .* '{SPACE}'"):
+            await registry.spaces.activate(OTHER)
+        await registry.spaces.activate(SPACE)
+        assert {found.unfinished for found in await registry.spaces.coverage()} == {1}
+        if unfinished == "accepted":
+            await embed(registry, new)
+    for batch in (0, 1):
+        await complete(registry, new, batch)
+    with pytest.raises(SpaceIncomplete):
+        await registry.spaces.activate(OTHER)
+    await fill(registry, new, 0, 1)
+    await registry.spaces.activate(OTHER)
+    assert {found.unfinished for found in await registry.spaces.coverage()} == {0}
+
+
+async def test_a_switch_waits_for_what_is_just_being_accepted(registry: Registry) -> None:
+    document = await make_live(registry, "a")
+    await fill(registry, document, 0, 1)
+    async with asyncio.timeout(15), registry.database.transaction() as connection:
+        await connection.execute("UPDATE generations SET state = 'accepted'")
+        switch = asyncio.create_task(registry.spaces.activate(OTHER))
+        while not await connection.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+            await asyncio.sleep(0.01)
+    with pytest.raises(DocumentsUnderWay):
+        await switch
+
+
+async def test_a_space_of_ones_own_is_added_once(registry: Registry) -> None:
+    own = Space("own", "models/own", 768, "q: ", "p: ", ("de", "fr"), 512)
+    await registry.spaces.add(own)
+    await registry.spaces.add(own)
+    assert await registry.spaces.get("own") == own
+    with pytest.raises(SpaceKnown, match="'own'"):
+        await registry.spaces.add(replace(own, dimension=384))
 
 
 async def test_an_unknown_space_is_not_activated(registry: Registry) -> None:

@@ -5,14 +5,15 @@ from pathlib import Path
 
 import psutil
 
+from rag_common.registry import SpaceCoverage
 from rag_common.spaces import E5_SMALL, MINILM
-from ragp.commands.doctor import Finding, examine
+from ragp.commands.doctor import Finding, coverage_finding, examine
 from ragp.reading import judge
 from ragp.stack.state import LOOPBACK, DataDirectory, RunRecord, free_port, write_private
 
 
-def findings(directory: DataDirectory, port: int) -> dict[str, Finding]:
-    return {finding.subject: finding for finding in examine(directory, port)}
+def findings(directory: DataDirectory, port: int, database_url: str | None = None) -> dict[str, Finding]:
+    return {finding.subject: finding for finding in examine(directory, port, database_url)}
 
 
 def test_a_fit_machine(tmp_path: Path) -> None:
@@ -56,12 +57,26 @@ def test_a_data_directory_that_others_can_read_is_a_warning(tmp_path: Path) -> N
 
 def test_a_registry_that_is_away_is_a_warning(tmp_path: Path) -> None:
     url = f"postgresql://nobody@{LOOPBACK}:{free_port()}/none"
-    found = {one.subject: one for one in examine(DataDirectory(tmp_path), free_port(), url)}["languages"]
+    found = findings(DataDirectory(tmp_path), free_port(), url)["embedding space"]
     assert found.verdict == "warn"
     assert "unavailable" in found.detail
 
 
 ENGLISH, RUSSIAN, GREEK, NUMBERS = "the foghorn", "отпуск 28 дней по NATS", "ένα κείμενο", "12 + 7"
+
+
+def test_documents_that_no_search_finds_are_a_warning() -> None:
+    found = coverage_finding(SpaceCoverage(MINILM, active=True, live=9, complete=7, unfinished=0))
+    assert (found.verdict, found.cure) == ("warn", f"ragp spaces fill {MINILM.name}")
+    assert "2 of 9" in found.detail
+    assert coverage_finding(SpaceCoverage(MINILM, True, 7, 7, 3)).verdict == "ok"
+
+
+def test_what_letters_cannot_tell_is_said(database_url: str, tmp_path: Path) -> None:
+    found = findings(DataDirectory(tmp_path), free_port(), database_url)
+    assert found["embedding space"].verdict == "ok"
+    assert found["languages"].verdict == "ok"
+    assert "by letters alone" in found["languages"].detail
 
 
 def test_many_documents_that_the_model_does_not_read_are_counted_by_script() -> None:

@@ -31,7 +31,14 @@ from rag_common.registry.rows import (
     PurgePlan,
     Transition,
 )
-from rag_common.registry.spaces import SpaceCoverage, SpaceIncomplete, Spaces, UnknownSpace
+from rag_common.registry.spaces import (
+    DocumentsUnderWay,
+    SpaceCoverage,
+    SpaceIncomplete,
+    SpaceKnown,
+    Spaces,
+    UnknownSpace,
+)
 from rag_common.spaces import Space
 
 
@@ -75,6 +82,7 @@ __all__ = [
     "CollectionExists",
     "Completion",
     "Document",
+    "DocumentsUnderWay",
     "Generation",
     "IdempotencyConflict",
     "IdempotencyKey",
@@ -90,6 +98,7 @@ __all__ = [
     "Space",
     "SpaceCoverage",
     "SpaceIncomplete",
+    "SpaceKnown",
     "Transition",
     "UnknownCollection",
     "UnknownDocument",

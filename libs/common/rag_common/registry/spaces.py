@@ -9,7 +9,7 @@ from rag_common.contracts import DocumentRef
 from rag_common.errors import PermanentError
 from rag_common.registry.database import Database
 from rag_common.registry.ingesting import chunk_row
-from rag_common.registry.rows import ChunkRow, Installation
+from rag_common.registry.rows import UNFINISHED, ChunkRow, Installation
 from rag_common.spaces import Space
 
 if TYPE_CHECKING:
@@ -27,6 +27,12 @@ _INCOMPLETE = f"""
         SELECT count(*) FROM batches b
         WHERE b.space = $1 AND b.document_id = live.id AND b.generation = live.generation)
 """  # noqa: S608 - made of constants
+_UNFINISHED = """
+    SELECT count(*) FROM documents d
+    JOIN generations g ON g.document_id = d.id AND g.generation = d.latest_generation
+    JOIN collections c ON c.id = d.collection_id AND c.deleted_at IS NULL
+    WHERE d.state = 'active' AND g.state = ANY($1)
+"""
 
 
 class UnknownSpace(PermanentError):
@@ -39,14 +45,30 @@ class SpaceIncomplete(PermanentError):
     code = "space_incomplete"
 
 
+class DocumentsUnderWay(PermanentError):
+    """Documents would become live in a space that is not active any more, where no search finds them."""
+
+    code = "documents_under_way"
+
+
+class SpaceKnown(PermanentError):
+    """The name is taken by a space that is described otherwise: vectors may have been made for that one."""
+
+    code = "space_known"
+
+
 @dataclass(frozen=True, slots=True)
 class SpaceCoverage:
-    """How many of the ``live`` documents have all their vectors in the space."""
+    """How many of the ``live`` documents have all their vectors in the space.
+
+    ``unfinished``: documents of which a generation is on its way; the same for every space.
+    """
 
     space: Space
     active: bool
     live: int
     complete: int
+    unfinished: int
 
 
 class Spaces:
@@ -73,9 +95,33 @@ class Spaces:
             raise UnknownSpace(f"the registry has no embedding space {name!r}")
         return _space(row)
 
+    async def add(self, space: Space) -> None:
+        """Describe a space; again, which changes nothing.
+
+        :raises SpaceKnown: there is another one of its name.
+        """
+        async with self._database.connection() as connection:
+            await connection.execute(
+                """
+                INSERT INTO spaces
+                    (name, model, dimension, query_prefix, passage_prefix, languages, max_tokens)
+                VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (name) DO NOTHING
+                """,
+                space.name,
+                space.model,
+                space.dimension,
+                space.query_prefix,
+                space.passage_prefix,
+                list(space.languages),
+                space.max_tokens,
+            )
+        if await self.get(space.name) != space:
+            raise SpaceKnown(f"there is an embedding space {space.name!r} already, and it is another one")
+
     async def coverage(self) -> list[SpaceCoverage]:
         """All spaces, by name."""
         async with self._database.connection() as connection:
+            unfinished = await _unfinished(connection)
             rows = await connection.fetch(f"""
                 WITH live AS ({_LIVE}), counted AS (
                     SELECT b.space, b.document_id, count(*) AS batches FROM batches b
@@ -88,21 +134,27 @@ class Spaces:
                 LEFT JOIN counted ON counted.space = s.name AND counted.document_id = live.id
                 GROUP BY s.name, i.active_space ORDER BY s.name
                 """)  # noqa: S608 - made of constants
-        return [SpaceCoverage(_space(row), row["active"], row["live"], row["complete"]) for row in rows]
+        return [
+            SpaceCoverage(_space(row), row["active"], row["live"], row["complete"], unfinished)
+            for row in rows
+        ]
 
     async def activate(self, name: str, *, even_incomplete: bool = False) -> None:
         """Make it the space that new documents are embedded in and searches use.
 
-        Documents that are being embedded meanwhile become live in the space that was active before.
+        Documents that are being embedded meanwhile become live in the space that was active before:
+        :meth:`lacking` then names them.
 
         :raises UnknownSpace: the registry has none of that name.
         :raises SpaceIncomplete: live documents lack vectors in it, unless ``even_incomplete``.
+        :raises DocumentsUnderWay: a generation is on its way to another space, unless ``even_incomplete``.
         """
         await self.get(name)
         async with self._database.transaction() as connection:
-            missing = await _incomplete(connection, name)
-            if missing and not even_incomplete:
-                raise SpaceIncomplete(f"{missing} live documents are not complete in the space {name!r}")
+            if not even_incomplete:
+                # whatever is accepted after the count is embedded in the space that is active by then
+                await connection.execute("LOCK TABLE generations IN SHARE MODE")
+                await _check_whole(connection, name)
             await connection.execute("UPDATE installation SET active_space = $1", name)
 
     async def incomplete(self, name: str) -> int:
@@ -175,6 +227,19 @@ def _space(row: Record) -> Space:
         languages=tuple(row["languages"]),
         max_tokens=row["max_tokens"],
     )
+
+
+async def _check_whole(connection: "Connection", name: str) -> None:
+    if missing := await _incomplete(connection, name):
+        raise SpaceIncomplete(f"{missing} live documents are not complete in the space {name!r}")
+    active = await connection.fetchval("SELECT active_space FROM installation")
+    if name != active and (unfinished := await _unfinished(connection)):
+        raise DocumentsUnderWay(f"{unfinished} documents are still on their way to the space {active!r}")
+
+
+async def _unfinished(connection: "Connection") -> int:
+    count: int = await connection.fetchval(_UNFINISHED, list(UNFINISHED))
+    return count
 
 
 async def _incomplete(connection: "Connection", name: str) -> int:
