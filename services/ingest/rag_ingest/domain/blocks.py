@@ -43,8 +43,8 @@ class Unit(NamedTuple):
 _LINE = re.compile(r"[^\n]*\n|[^\n]+\Z")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _ITEM = re.compile(r"\s*(?:[-*+•·–—▪◦]|\(?\d{1,3}[.)]|\(?[^\W\d_][)])\s")
-_RULE = re.compile(r"[\s|:+=-]*-[\s|:+=-]*")
-"""The line between a table's header and its rows."""
+_RULE = " \t\r\n|:+=-"
+"""What the line between a table's header and its rows is made of, with a "-" at least."""
 
 
 def units(text: str, start: int, end: int, headings: Sequence[Heading], *, rows: bool) -> list[Unit]:
@@ -141,5 +141,5 @@ def _kind(line: str) -> str:
     if not line.strip():
         return "blank"
     if is_row(line):
-        return "rule" if _RULE.fullmatch(line) else "row"
+        return "rule" if "-" in line and not line.strip(_RULE) else "row"
     return "item" if _ITEM.match(line) else "prose"

@@ -10,9 +10,11 @@ from collections import Counter
 from contextlib import suppress
 from typing import NamedTuple
 
+from rag_ingest.domain.sampling import near_non_ascii
+
 CODE_PAGES = ("cp1251", "koi8_r", "cp866", "mac_cyrillic", "iso8859_5", "koi8_u")
 SAMPLE_BYTES = 4 * 1024
-"""Of a long text so much is looked at, of the lines that are not plain ASCII."""
+"""Of a long text so much is looked at, around what is not ASCII."""
 
 # Percentages of the letters in Russian text: Lyashevskaya and Sharov, Frequency dictionary (2009).
 _PERCENT = dict(
@@ -74,7 +76,6 @@ _CAPITALS = re.compile("[А-ЯЁ]{2,}(?![а-яё])")
 _SMALL_BEGINNINGS = re.compile(r"(?:\A|[.!?]\s+)я")
 _RUNS = re.compile(rb"(.)\1{2,}", re.DOTALL)
 _WORDS = re.compile(rf"{_LETTER}+")
-_NON_ASCII_LINE = re.compile(rb"[^\r\n]*[\x80-\xff][^\r\n]*")
 
 _LEAST_LETTERS = 5
 _LEAST_MEAN = -3.75
@@ -146,12 +147,5 @@ def _of_letters(text: str) -> float:
 
 
 def sample_of(data: bytes) -> bytes:
-    """Lines that are not ASCII, at most ``SAMPLE_BYTES``, repetitions of a byte shortened to two."""
-    taken: list[bytes] = []
-    size = 0
-    for line in _NON_ASCII_LINE.finditer(data):
-        taken.append(line.group()[: SAMPLE_BYTES - size])
-        size += len(taken[-1])
-        if size >= SAMPLE_BYTES:
-            break
-    return _RUNS.sub(rb"\1\1", b"\n".join(taken))
+    """What is not ASCII and what is near it, ``SAMPLE_BYTES`` at most; a byte is repeated once at most."""
+    return _RUNS.sub(rb"\1\1", near_non_ascii(data.decode("latin_1"), SAMPLE_BYTES).encode("latin_1"))

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from rag_common.errors import BadDocument
 from rag_ingest.domain.cyrillic import guess_cyrillic, likelihood, sample_of
+from rag_ingest.domain.sampling import near_non_ascii
 
 _BOMS: tuple[tuple[bytes, str], ...] = (
     # The marks of UTF-32 begin like one of UTF-16.
@@ -161,8 +162,7 @@ def _plausible(data: bytes, encoding: str) -> str | None:
 
 def _odd_share(text: str) -> float:
     """Of the characters that are not ASCII; 0 for ASCII."""
-    lines = re.findall(r"[^\r\n]*[^\x00-\x7f][^\r\n]*", text[: 64 * _SAMPLE])
-    sample = "\n".join(lines)[:_SAMPLE]
+    sample = near_non_ascii(text, _SAMPLE)
     strange = sum(not character.isascii() for character in sample)
     odd = sum(map(_is_odd, " " + sample, sample, sample[1:] + " "))
     return (odd + len(_MIXED.findall(sample))) / max(strange, 1)

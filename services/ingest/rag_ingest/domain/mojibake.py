@@ -48,7 +48,8 @@ _ASCII_LETTER = re.compile("[A-Za-z]")
 _CONTEXT = 200
 _LEAST_LETTERS = 20
 
-_WORD = re.compile(r"(?=[\w’‘“”«»–—…]*[^\x00-\x7f])[«“‘]?\w[\w’]+[”»’…]?")
+_WORDS = re.compile(r"[\w’‘“”«»–—…]++")
+_WORD = re.compile(r"[«“‘]?\w[\w’]+[”»’…]?")
 _LEAST_WORDS = 3
 _LEAST_CHARACTERS = 2
 _MOST_LINES = 20_000
@@ -120,7 +121,8 @@ def _mended_lines(text: str, mender: Mender) -> Mended | None:
 
 def _convincing(text: str) -> bool:
     """Whether there are words in what came out: the roots and infinities of a formula make none."""
-    words = {word.casefold() for word in _WORD.findall(text)}
+    joined = (run for run in _WORDS.findall(text) if not run.isascii())
+    words = {word.casefold() for run in joined for word in _WORD.findall(run)}
     characters = {character for word in words for character in word if not character.isascii()}
     punctuation = not characters.isdisjoint("’‘“”…–—")
     return len(words) >= _LEAST_WORDS and (len(characters) >= _LEAST_CHARACTERS or punctuation)
