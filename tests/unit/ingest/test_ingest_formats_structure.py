@@ -82,9 +82,13 @@ def test_encoded_bytes_are_left_out_and_reported(read: Read) -> None:
     assert "1 values are encoded bytes" in found["warnings"][0]
 
 
+# The only control character that JSON does not escape; a short file of such is no text.
+json_characters = st.characters(exclude_characters="\x7f", exclude_categories=["Cs"])
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=10),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    st.none() | st.booleans() | st.integers() | st.text(json_characters, max_size=10),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(json_characters, max_size=5), inner, max_size=4)
+    ),
     max_leaves=15,
 )
 
@@ -272,6 +276,56 @@ def test_a_slide_has_its_groups_tables_and_no_number(read: Read) -> None:
     assert found["text"] == "Named last, read first\n\nfirst\nline\nsecond\n\ngrouped\n\nuntitled"
     assert [place for _, _, place, _ in found["parts"]] == [{"slide": 1}, {"slide": 3}]
     assert [title for _, _, _, title in found["headings"]] == ["Named last, read first", "", ""]
+
+
+@pytest.mark.parametrize(
+    ("members", "found"),
+    [
+        (["[Content_Types].xml", "xl/workbook.bin"], "Office file"),
+        (["[Content_Types].xml", "visio/document.xml"], "Office file"),
+        (["META-INF/MANIFEST.MF", "org/example/Main.class"], "program"),
+        (["AndroidManifest.xml", "classes.dex"], "program"),
+        (["Index/Document.iwa", "preview.jpg"], "Apple Pages"),
+    ],
+)
+def test_packages_of_other_programs_are_not_taken_apart(read: Read, members: list[str], found: str) -> None:
+    error = refusal(read, archive(dict.fromkeys(members, "x")), "zip")
+    assert error.code == "unsupported_format"
+    assert found in error.message
+
+
+@pytest.mark.parametrize("declared", ["application/vnd.oasis.opendocument.graphics", "image/openraster"])
+def test_packages_of_other_declared_types_are_not_taken_apart(read: Read, declared: str) -> None:
+    error = refusal(read, archive({"mimetype": declared, "content.xml": "<x/>"}), "zip")
+    assert (error.code, declared in error.message) == ("unsupported_format", True)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["word/documents/letter.txt", "ppt/presentations.txt", "xl/workbook.xml.bak", "a/[Content_Types].xml"],
+)
+def test_archives_that_only_resemble_packages_are_archives(read: Read, name: str) -> None:
+    members = {name: "x", "mimetype": "What these are? See https://example.org.", "META-INF/a.txt": "x"}
+    assert read(archive(members), "zip")["media_type"] == "application/zip"
+
+
+def titled(title: str) -> dict[str, bytes]:
+    """The same title in the properties of a document of either family."""
+    deck, text = pptx.Presentation(), odfdo.Document("text")
+    deck.core_properties.title = title
+    text.meta.title = title
+    files = {}
+    for name, document in (("pptx", deck), ("odt", text)):
+        buffer = io.BytesIO()
+        document.save(buffer)
+        files[name] = buffer.getvalue()
+    return files
+
+
+def test_both_families_of_office_files_have_their_titles(read: Read) -> None:
+    for title, shown in ((" Отчёт & план ", "Отчёт & план"), ("", None)):
+        found = {kind: read(data, kind)["title"] for kind, data in titled(title).items()}
+        assert found == {"pptx": shown, "odt": shown}
 
 
 def test_the_mark_of_a_note_is_no_text_of_a_docx(read: Read) -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import lzma
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -9,19 +10,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from rag_common.contracts.documents import MEDIA_TYPE_PATTERN
 from rag_common.errors import BadDocument
-from rag_ingest.domain.formats import MEDIA_TYPES, Format
+from rag_ingest.domain.formats import MEDIA_TYPES, Format, unsupported
 
 MAX_UNPACKED = 256 * 1024**2
 """Bytes of XML in one file: the text of 20 books, or an archive that was made to burst."""
-_BY_MEDIA_TYPE: dict[str, Format] = {media_type: kind for kind, media_type in MEDIA_TYPES.items()}
-_MARKERS: tuple[tuple[str, Format], ...] = (
-    ("word/document", "docx"),
-    ("ppt/presentation", "pptx"),
-    ("xl/workbook.xml", "xlsx"),
-    ("META-INF/container.xml", "epub"),
+_BY_MEDIA_TYPE: dict[str, Format] = {MEDIA_TYPES[kind]: kind for kind in ("odt", "ods", "odp", "epub")}
+_MARKERS: tuple[tuple[re.Pattern[str], Format], ...] = (
+    # Office numbers them now and then
+    (re.compile(r"word/document\d*\.xml"), "docx"),
+    (re.compile(r"ppt/presentation\d*\.xml"), "pptx"),
+    (re.compile(r"xl/workbook\d*\.xml"), "xlsx"),
+    (re.compile(r"META-INF/container\.xml"), "epub"),
 )
 _MAX_MEDIA_TYPE = 200
+_MEDIA_TYPE = re.compile(MEDIA_TYPE_PATTERN)
 DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError)
 """What zipfile raises for a file that is not what its directory promises; see :func:`blames_file`."""
 
@@ -61,19 +65,39 @@ def blames_file(error: OSError) -> bool:
 def kind_of_package(path: Path) -> Format:
     """What the members of an archive make it.
 
-    :raises BadDocument: as :func:`opened`.
+    :raises BadDocument: as :func:`opened`; ``unsupported_format``: the package of another program.
     """
     with opened(path, "zip") as archive:
         names = archive.namelist()
-        if "mimetype" in names and archive.getinfo("mimetype").file_size <= _MAX_MEDIA_TYPE:
-            declared = archive.read("mimetype").decode("ascii", "replace").strip()
-            declared = declared.removesuffix("-template")
-            if declared in _BY_MEDIA_TYPE:
-                return _BY_MEDIA_TYPE[declared]
+        declared = _declared(archive)
+    if declared.removesuffix("-template") in _BY_MEDIA_TYPE:
+        return _BY_MEDIA_TYPE[declared.removesuffix("-template")]
     for marker, kind in _MARKERS:
-        if any(name.startswith(marker) for name in names):
+        if any(map(marker.fullmatch, names)):
             return kind
+    if declared:
+        raise unsupported(f"a package of the type {declared}")
+    _refuse_foreign(set(names))
     return "zip"
+
+
+def _refuse_foreign(names: set[str]) -> None:
+    """Packages that nobody means as archives of documents."""
+    if "[Content_Types].xml" in names:
+        raise unsupported("an Office file of a kind that is not read (such as XLSB or VSDX)")
+    if not names.isdisjoint(("META-INF/MANIFEST.MF", "AndroidManifest.xml")):
+        raise unsupported("a program (JAR or APK)")
+    if "Index/Document.iwa" in names:
+        raise unsupported("a file of Apple Pages, Numbers or Keynote")
+
+
+def _declared(archive: zipfile.ZipFile) -> str:
+    """The media type in the member ``mimetype``, if there is one."""
+    member = archive.NameToInfo.get("mimetype")
+    if member is None or member.file_size > _MAX_MEDIA_TYPE:
+        return ""
+    declared = archive.read(member).decode("ascii", "replace").strip()
+    return declared if _MEDIA_TYPE.fullmatch(declared) else ""
 
 
 def check_size(archive: zipfile.ZipFile, parts: list[zipfile.ZipInfo], kind: Format) -> None:
