@@ -5,7 +5,7 @@ import zipfile
 from typing import NamedTuple
 
 from rag_ingest.adapters.readers.packages import check_size, damaged, member
-from rag_ingest.adapters.readers.xml_stream import Words, XmlHandler, read_xml
+from rag_ingest.adapters.readers.xml_stream import Title, XmlHandler, read_xml
 from rag_ingest.domain.formats import Format
 
 _TRANSITIONAL = "http://schemas.openxmlformats.org/officeDocument/2006/"
@@ -67,7 +67,7 @@ class Package:
         """The title in the properties of the document."""
         for relation in self.relations(""):
             if relation.kind == "core-properties":
-                properties = _Title()
+                properties = Title()
                 self.read(relation.target, properties)
                 return properties.title
         return None
@@ -84,19 +84,3 @@ class _Relations(XmlHandler):
             kind = attributes.get("Type", "").rpartition("/")[2]
             resolved = posixpath.normpath(target).lstrip("/")
             self.relations.append(Relation(attributes.get("Id", ""), kind, resolved))
-
-
-class _Title(XmlHandler):
-    def __init__(self) -> None:
-        self.title: str | None = None
-        self._words = Words()
-
-    def start(self, name: str, attributes: dict[str, str]) -> None:
-        self._words.take()
-
-    def text(self, data: str) -> None:
-        self._words.add(data)
-
-    def end(self, name: str) -> None:
-        if name == "dc:title":
-            self.title = self._words.take().strip() or None

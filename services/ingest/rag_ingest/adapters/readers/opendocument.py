@@ -7,7 +7,7 @@ from rag_ingest.adapters.extracted import Extracted
 from rag_ingest.adapters.readers.odf_text import PREFIXES, FlowingText
 from rag_ingest.adapters.readers.ods import Spreadsheet
 from rag_ingest.adapters.readers.packages import check_size, member, opened
-from rag_ingest.adapters.readers.xml_stream import Words, XmlHandler, read_xml
+from rag_ingest.adapters.readers.xml_stream import Title, read_xml
 from rag_ingest.domain.formats import MEDIA_TYPES, Format
 
 
@@ -25,24 +25,8 @@ def read(path: Path, kind: Format) -> Extracted:
             )
         with member(archive, "content.xml", kind) as content:
             read_xml(content, handler, kind, PREFIXES)
-        meta = _Meta()
+        meta = Title()
         if "meta.xml" in names:
             with member(archive, "meta.xml", kind) as source:
                 read_xml(source, meta, kind, PREFIXES)
     return handler.built.extracted(MEDIA_TYPES[kind], title=meta.title)
-
-
-class _Meta(XmlHandler):
-    def __init__(self) -> None:
-        self.title: str | None = None
-        self._words = Words()
-
-    def start(self, name: str, attributes: dict[str, str]) -> None:
-        self._words.take()
-
-    def text(self, data: str) -> None:
-        self._words.add(data)
-
-    def end(self, name: str) -> None:
-        if name == "dc:title":
-            self.title = self._words.take().strip() or None

@@ -137,6 +137,24 @@ class Words:
         return text
 
 
+class Title(XmlHandler):
+    """The title among the properties of a document, ``dc:title``."""
+
+    def __init__(self) -> None:
+        self.title: str | None = None
+        self._words = Words()
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        self._words.take()
+
+    def text(self, data: str) -> None:
+        self._words.add(data)
+
+    def end(self, name: str) -> None:
+        if name == "dc:title":
+            self.title = self._words.take().strip() or None
+
+
 def one_line(text: str) -> str:
     """All white space as single spaces: a cell of a table must hold neither a tab nor a newline."""
     return " ".join(text.split())
