@@ -140,8 +140,8 @@ async def test_a_job_of_a_deleted_document_does_nothing(stage: Stage, registry: 
         (pdf([["Secret."]], password="secret"), "secret.pdf", "password_protected"),
         (handbook_docx()[:4000], "cut.docx", "damaged_file"),
         (bytes(range(256)) * 8, "noise.txt", "not_text"),
-        (b"Caf\xe9", "latin.txt", "invalid_utf8"),
-        (b"\x89PNG\r\n\x1a\n\x00", "lying.pdf", "unsupported_format"),
+        (b"\xef\xbb\xbfCaf\xe9", "latin.txt", "invalid_utf8"),
+        (b"\x89PNG\r\n\x1a\n\x00", "lying.pdf", "damaged_file"),
     ],
 )
 async def test_a_bad_document_is_a_dead_letter_and_the_lane_goes_on(
@@ -157,7 +157,7 @@ async def test_a_bad_document_is_a_dead_letter_and_the_lane_goes_on(
 
 
 async def test_a_bad_drop_names_its_document(stage: Stage) -> None:
-    await stage.send(drop(content=InlineContent(data="Q2Fm6Q==")))
+    await stage.send(drop(content=InlineContent(data="77u/Q2Fm6Q==")))
     letter = await stage.dead_letter()
     document = await stage.document()
     assert document is not None
