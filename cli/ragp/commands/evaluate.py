@@ -18,7 +18,7 @@ from ragp.evaluation.folders import read_folder
 from ragp.evaluation.page import html_report
 from ragp.evaluation.question_files import read_questions
 from ragp.evaluation.questions import Question, TextDocument
-from ragp.evaluation.report import Report, measure, missing_documents, report_on
+from ragp.evaluation.report import Report, check_references, measure, report_on
 from ragp.evaluation.scoring import metrics_with
 from ragp.evaluation.search_settings import SearchSettings
 from ragp.evaluation.terminal import print_report
@@ -157,8 +157,8 @@ async def _run(
                 await upload_texts(client, task.collection, task.documents, lambda: bar.advance(indexing))
             asking = bar.add_task(_("ask"), total=len(task.questions) * len(settings))
             runs = await measure(client, task.questions, settings, budget, lambda: bar.advance(asking))
-        missing = await missing_documents(client, runs)
-    return report_on(source, created_at, runs, settings, budget, missing)
+        references = await check_references(client, runs)
+    return report_on(source, created_at, runs, settings, budget, references)
 
 
 def _floors(entries: Sequence[str], budget: int) -> dict[str, float]:

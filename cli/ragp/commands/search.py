@@ -51,6 +51,11 @@ Rerank = Annotated[
     ),
 ]
 
+Space = Annotated[
+    str | None,
+    typer.Option("--space", help="Embedding space to search in; by default the active one."),
+]
+
 
 def search(
     query: Query,
@@ -60,6 +65,7 @@ def search(
     expand: Expand = 0,
     diversity: Diversity = 0.0,
     rerank: Rerank = None,
+    space: Space = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
     url: Url = None,
@@ -68,7 +74,7 @@ def search(
     """Search, and print passages with document, place and score."""
     gateway = find_gateway(settings_from(data_dir=data_dir, url=url, api_key=api_key))
     body: dict[str, Any] = {"query": query, "collections": collection or [], "mode": mode, "limit": limit}
-    body |= {"expand": expand, "diversity": diversity, "rerank": rerank}
+    body |= {"expand": expand, "diversity": diversity, "rerank": rerank, "space": space}
     answer = asyncio.run(ask(gateway, body))
     if as_json:
         out.print_json(data=answer)

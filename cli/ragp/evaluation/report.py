@@ -1,8 +1,9 @@
 """A whole measurement: every set of settings, their comparison, and what was wrong with the questions."""
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 
 from ragp.client import GatewayClient
 from ragp.evaluation.comparing import Comparison, compare
@@ -12,6 +13,17 @@ from ragp.evaluation.running import Need, ask_all
 from ragp.evaluation.scoring import CUT
 from ragp.evaluation.search_settings import SearchSettings
 from ragp.evaluation.summary import Run, Summary, summarize
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    """What is wrong with how questions refer to documents."""
+
+    missing: Sequence[str] = ()
+    """Expected documents that cannot be found: not in the platform, or not searchable, or misspelt."""
+    ambiguous: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """References that several documents answer to, so that any of them counts as found; with the
+    ``source_uri`` of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +38,9 @@ class Report:
     """The first is what the others are compared with."""
     comparisons: Sequence[Comparison]
     missing: Sequence[str]
-    """Expected documents that cannot be found: not in the platform, or not searchable, or misspelt."""
+    """As of :class:`References`."""
+    ambiguous: Mapping[str, Sequence[str]]
+    """As of :class:`References`."""
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), ensure_ascii=False, indent=2)
@@ -64,7 +78,7 @@ def report_on(
     runs: Sequence[Run],
     settings: Sequence[SearchSettings],
     budget: int,
-    missing: Sequence[str],
+    references: References,
 ) -> Report:
     """``runs`` are those of ``settings``, in their order."""
     names = [str(each) for each in settings]
@@ -76,23 +90,42 @@ def report_on(
         comparisons=[
             compare(runs[0], run, (names[0], name)) for run, name in zip(runs[1:], names[1:], strict=True)
         ],
-        missing=missing,
+        missing=references.missing,
+        ambiguous=references.ambiguous,
     )
 
 
-async def missing_documents(client: GatewayClient, runs: Sequence[Run]) -> list[str]:
-    """The expected documents that are not there to be found: a figure that is low for this reason says
-    nothing about retrieval.
+async def check_references(client: GatewayClient, runs: Sequence[Run]) -> References:
+    """Look the expected documents up among those that are searchable: where one is not there, or several
+    have its name, a figure says nothing about retrieval.
     """
+    expected: defaultdict[str | None, set[str]] = defaultdict(set)
+    for question in (question for run in runs for question in run.questions):
+        expected[question.collection].update(question.relevant)
     unseen = _not_found(runs)
     missing: set[str] = set()
-    for collection in {collection for collection, _ in unseen}:
-        names: set[str] = set()
-        async for document in client.documents(collection=collection):
-            if document["live_generation"] is not None:
-                names |= names_of({**document, "document_id": document["id"]})
-        missing |= {reference for where, reference in unseen if where == collection} - names
-    return sorted(missing)
+    ambiguous: defaultdict[str, set[str]] = defaultdict(set)
+    for collection, references in expected.items():
+        if not references:
+            continue
+        named = await _documents_by_name(client, collection, references)
+        missing |= {each for where, each in unseen if where == collection and not named[each]}
+        for each in references:
+            if len(named[each]) > 1:
+                ambiguous[each].update(named[each].values())
+    return References(sorted(missing), {each: sorted(ambiguous[each]) for each in sorted(ambiguous)})
+
+
+async def _documents_by_name(
+    client: GatewayClient, collection: str | None, names: Iterable[str]
+) -> dict[str, dict[str, str]]:
+    """Name → id → ``source_uri`` of the searchable documents that the name can mean."""
+    named: dict[str, dict[str, str]] = {name: {} for name in names}
+    async for document in client.documents(collection=collection):
+        if document["live_generation"] is not None:
+            for name in names_of({**document, "document_id": document["id"]}) & named.keys():
+                named[name][document["id"]] = document["source_uri"]
+    return named
 
 
 def _not_found(runs: Sequence[Run]) -> set[tuple[str | None, str]]:

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from rag_common.contracts import SearchMode
+from rag_common.contracts import MAX_EXPANSION, SearchMode
 from ragp.errors import CommandError
 from ragp.evaluation.lines import checked
 
@@ -18,7 +18,7 @@ class SearchSettings(BaseModel):
 
     mode: SearchMode | None = None
     limit: int | None = Field(None, ge=1, le=100)
-    expand: int | None = Field(None, ge=0)
+    expand: int | None = Field(None, ge=0, le=MAX_EXPANSION)
     diversity: float | None = Field(None, ge=0, le=1)
     rerank: bool | None = None
     space: str | None = Field(None, min_length=1)

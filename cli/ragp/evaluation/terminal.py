@@ -1,6 +1,6 @@
 """The report for a terminal."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 from rich.markup import escape
@@ -59,11 +59,20 @@ def _warnings(report: Report) -> Iterator[str]:
                     for problem in listed
                 )
     if report.missing:
-        names = ", ".join(report.missing[:_PROBLEMS])
-        rest = len(report.missing) - _PROBLEMS
-        more = " " + _("and {count} more").format(count=rest) if rest > 0 else ""
         told = _("expected documents that are not searchable, or misspelt: {names}; they count as not found")
-        yield f"[yellow]{told.format(names=escape(names) + more)}[/]"
+        yield f"[yellow]{told.format(names=escape(_some(report.missing)))}[/]"
+    if report.ambiguous:
+        told = _("these references mean several documents each, and any of them counts as found: {names}")
+        yield f"[yellow]{told.format(names=escape(_some(list(report.ambiguous))))}[/]"
+        for reference, documents in list(report.ambiguous.items())[:_PROBLEMS]:
+            yield f"  {escape(reference)}: {escape(_some(documents))}"
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first ones, and how many there are besides."""
+    listed = ", ".join(names[:_PROBLEMS])
+    rest = len(names) - _PROBLEMS
+    return f"{listed} " + _("and {count} more").format(count=rest) if rest > 0 else listed
 
 
 def _table(*columns: str, left: int = 1) -> Table:

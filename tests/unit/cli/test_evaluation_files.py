@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from rag_common.contracts import MAX_EXPANSION
 from ragp.errors import CommandError
 from ragp.evaluation.folders import read_folder
 from ragp.evaluation.question_files import read_questions
@@ -165,7 +166,18 @@ def test_settings_are_written_by_name() -> None:
     assert (SearchSettings.parse("").fields(), str(SearchSettings.parse(""))) == ({}, "defaults")
 
 
-@pytest.mark.parametrize("text", ["mode", "mode=fast", "depth=3", "limit=0", "diversity=2", "rerank=perhaps"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "mode",
+        "mode=fast",
+        "depth=3",
+        "limit=0",
+        "diversity=2",
+        "rerank=perhaps",
+        f"expand={MAX_EXPANSION + 1}",
+    ],
+)
 def test_settings_that_a_search_does_not_have_are_refused(text: str) -> None:
     with pytest.raises(CommandError):
         SearchSettings.parse(text)

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from ragp.errors import GatewayError
 from ragp.evaluation.page import html_report
 from ragp.evaluation.questions import Question
-from ragp.evaluation.report import Report, measure, missing_documents, report_on
+from ragp.evaluation.report import References, Report, check_references, measure, report_on
 from ragp.evaluation.running import Need, ask_all
 from ragp.evaluation.search_settings import SearchSettings
 from ragp.evaluation.terminal import print_report
@@ -93,8 +93,8 @@ async def report() -> Report:
     gateway = SearchGateway(half_right, documents=tuple(f"a:/{no}" for no in range(11) if no != 3))
     async with gateway.client() as client:
         runs = await measure(client, asked, settings, 4000)
-        missing = await missing_documents(client, runs)
-    return report_on("my <questions>.jsonl", "2026-01-01T00:00:00+0000", runs, settings, 4000, missing)
+        references = await check_references(client, runs)
+    return report_on("my <questions>.jsonl", "2026-01-01T00:00:00+0000", runs, settings, 4000, references)
 
 
 def test_a_summary_leaves_out_what_was_not_answered_and_says_so(report: Report) -> None:
@@ -177,7 +177,31 @@ async def test_a_report_on_questions_that_nobody_answered_has_no_figures() -> No
     settings = [SearchSettings(), SearchSettings(mode="dense")]
     async with SearchGateway(lambda _: problem(504, "too late")).client() as client:
         runs = await measure(client, questions(2), settings, 4000)
-    report = report_on("q", "now", runs, settings, 4000, [])
+    report = report_on("q", "now", runs, settings, 4000, References())
     assert (report.summaries[0].figures, report.summaries[0].errors) == ({}, 2)
     assert "2 of 2 questions got no answer" in html_report(report)
     print_report(report, Console(quiet=True))
+
+
+async def test_references_that_mean_several_documents_are_named() -> None:
+    """Any document of that name counted as found, and nothing said so."""
+    documents = ("file:/en/leave.md", "file:/ru/leave.md", "file:/pay.md")
+    gateway = SearchGateway(lambda _: answer(passage("file:/ru/leave.md")), documents=documents)
+    asked = [
+        Question("1", "leave?", {"leave.md": 1.0}, collection="hr"),
+        Question("2", "other leave?", {"en/leave.md": 1.0, "pay.md": 1.0}, collection="hr"),
+    ]
+    async with gateway.client() as client:
+        runs = await measure(client, asked, [SearchSettings()], 4000)
+        references = await check_references(client, runs)
+        all_found = await check_references(client, await measure(client, asked[:1], [SearchSettings()], 4000))
+    assert references == References([], {"leave.md": ["file:/en/leave.md", "file:/ru/leave.md"]})
+    assert all_found == references
+    report = report_on("q", "now", runs, [SearchSettings()], 4000, references)
+    console = Console(width=120)
+    with console.capture() as captured:
+        print_report(report, console)
+    assert "any of them counts as found: leave.md" in captured.get()
+    assert "leave.md: file:/en/leave.md, file:/ru/leave.md" in captured.get()
+    assert "<li>leave.md: file:/en/leave.md, file:/ru/leave.md</li>" in html_report(report)
+    assert json.loads(report.to_json())["ambiguous"]["leave.md"] == [*documents[:2]]
