@@ -1,6 +1,7 @@
 """JSON, XML, RTF, EPUB, slides and flowing text: what is kept, in which order, and what is refused."""
 
 import io
+import textwrap
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -80,6 +81,45 @@ def test_encoded_bytes_are_left_out_and_reported(read: Read) -> None:
     found = read(to_json({"name": "logo", "data": "iVBORw0KGgo" * 100}), "json")
     assert found["text"] == "name: logo"
     assert "1 values are encoded bytes" in found["warnings"][0]
+
+
+BASE64 = "iVBORw0KGgo" * 100
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        BASE64,
+        f"data:image/png;base64,{BASE64}",
+        f"data:image/png;base64,\n  {BASE64}",
+        "\n    ".join(textwrap.wrap(BASE64, 76)),
+        " ".join(textwrap.wrap(BASE64, 64)),
+        "0f" * 200,
+    ],
+)
+def test_encoded_bytes_in_lines_are_left_out(read: Read, data: str) -> None:
+    for source, kind in ((to_json({"a": data, "b": "text"}), "json"), (f"<r><a>{data}</a></r>", "xml")):
+        found = read(source, kind)
+        assert BASE64[:60] not in found["text"]
+        assert len(found["warnings"]) == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "send the form to your manager and wait for two days " * 7,
+        "send the form to your manager in 2 days " * 9,
+        "one\nword\na\nline\n" * 20,
+        "donaudampfschifffahrtsgesellschaftskapitaen\n" * 3 + "and " * 60,
+        "a" * 300,
+        "9" * 300,
+    ],
+)
+def test_text_without_punctuation_is_no_encoded_bytes(read: Read, words: str) -> None:
+    for source, kind in ((to_json({"a": words}), "json"), (f"<r><a>{words}</a></r>", "xml")):
+        found = read(source, kind)
+        assert found["text"].split() == ["a:", *words.split()]
+        assert found["warnings"] == []
 
 
 # The only control character that JSON does not escape; a short file of such is no text.

@@ -8,7 +8,10 @@ from rag_ingest.domain.formats import Format
 
 _MAX_NAMES = 4
 """Of a path, the innermost names are shown: the outer ones are the same everywhere."""
-_ENCODED = re.compile(r"(?:data:[^,]{0,100},)?[A-Za-z0-9+/_=-]{256,}", re.ASCII)
+_DATA_URL = re.compile(r"data:[^,]{0,100},")
+_ENCODED = re.compile(r"[A-Za-z0-9+/_=-]{256,}")
+_LEAST_LINE = 40
+"""Characters of a line of encoded bytes, but the last: programs break them at 64 or 76. Words are shorter."""
 
 
 class Leaves:
@@ -28,7 +31,7 @@ class Leaves:
         value = value.replace("\0", "\ufffd").strip()
         if not value:
             return
-        if _ENCODED.fullmatch("".join(value.split())) and not (value.isalpha() or value.isdecimal()):
+        if _is_encoded(value):
             self._left_out += 1
             return
         path = ".".join(names[-_MAX_NAMES:])
@@ -46,3 +49,12 @@ class Leaves:
         if not self._left_out:
             return []
         return [f"{kind}: {self._left_out} values are encoded bytes, not text, and were left out"]
+
+
+def _is_encoded(value: str) -> bool:
+    address = _DATA_URL.match(value)
+    lines = value[address.end() if address else 0 :].split()
+    if any(len(line) < _LEAST_LINE for line in lines[:-1]):
+        return False
+    joined = "".join(lines)
+    return _ENCODED.fullmatch(joined) is not None and not (joined.isalpha() or joined.isdecimal())
