@@ -63,7 +63,36 @@ def test_russian_names_are_right(encoding: str, shown: list[str], room: Room, tm
     assert names(unpack(russian(shown, encoding), room, tmp_path)) == shown
 
 
-@pytest.mark.parametrize("name", ["Müller.txt", "café/naïve.txt", "Überweisung Größe.pdf", "École.txt"])
+@pytest.mark.parametrize(
+    ("encoding", "shown"),
+    [
+        ("cp866", ["Договор.txt", "ТЗнаCRM.docx"]),
+        ("cp1251", ["Договор.txt", "ТЗнаCRM.docx"]),
+        ("cp866", ["ТЗнаCRM.docx"]),
+        ("cp866", ["Отчёт за 5°.txt", "План ┌1┐ и смета.txt"]),
+        ("cp1251", ["Договор «Ромашка».txt"]),
+        ("cp1251", ["Акт № 7 — «Ромашка» … копия.txt"]),
+        ("cp1251", ["Счёт 100 €.txt", "Отчёт.txt"]),
+    ],
+)
+def test_one_unusual_name_spoils_no_other(
+    encoding: str, shown: list[str], room: Room, tmp_path: Path
+) -> None:
+    assert names(unpack(russian(shown, encoding), room, tmp_path)) == shown
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Müller.txt",
+        "café/naïve.txt",
+        "Überweisung Größe.pdf",
+        "École.txt",
+        "Pää ja yö.txt",
+        "Año.txt",
+        "à la crêpe.txt",
+    ],
+)
 def test_western_names_are_not_taken_for_russian_ones(name: str, room: Room, tmp_path: Path) -> None:
     assert names(unpack(russian([name], "cp437"), room, tmp_path)) == [name]
 

@@ -13,8 +13,11 @@ _UNICODE_PATH = 0x7075
 """Extra field of Info-ZIP and WinRAR: version, CRC-32 of the name that it replaces, name in UTF-8."""
 _CODE_PAGES = ("cp866", "cp1251")
 """ZIP folders of a Russian Windows write the first, some programs there the second."""
-_FOREIGN = re.compile(r"[^\x00-\x7fа-яёА-ЯЁ№]|[A-Za-z][а-яёА-ЯЁ]|[а-яёА-ЯЁ][A-Za-z]")
-"""Not in Russian names: other signs, and two alphabets in one word."""
+_RUSSIAN = re.compile("[а-яёА-ЯЁ«»–—…№]")
+_LEAST_RUSSIAN = 0.8
+"""Share of the characters that are not ASCII; in the wrong page, or of Chinese names, fewer look Russian."""
+_INSIDE = re.compile("(?<=[а-яёА-ЯЁ])(?=[а-яёА-ЯЁ])")
+_BETWEEN_SCRIPTS = re.compile("(?<=[A-Za-z])(?=[а-яёА-ЯЁ])|(?<=[а-яёА-ЯЁ])(?=[A-Za-z])")
 
 
 def member_names(members: Sequence[zipfile.ZipInfo]) -> list[str]:
@@ -49,10 +52,20 @@ def _unicode_path(extra: bytes, raw: bytes) -> str | None:
 
 
 def _encoding_of(names: bytes) -> str:
+    """What all the names together are likeliest in: a single one may hold anything."""
     try:
         names.decode()
     except UnicodeDecodeError:
         texts = {page: names.decode(page, "replace") for page in _CODE_PAGES}
-        russian = {page: text for page, text in texts.items() if not _FOREIGN.search(text)}
-        return max(russian, key=lambda page: likelihood(russian[page]), default="cp437")
+        russian = {page: likelihood(text) for page, text in texts.items() if _may_be_russian(text)}
+        return max(russian, key=lambda page: russian[page], default="cp437")
     return "utf-8"
+
+
+def _may_be_russian(text: str) -> bool:
+    """Letters with accents in Western words become single Russian letters between Latin ones."""
+    foreign = sum(not character.isascii() for character in text)
+    between = len(_BETWEEN_SCRIPTS.findall(text))
+    return len(_RUSSIAN.findall(text)) >= _LEAST_RUSSIAN * foreign and (
+        not between or between < len(_INSIDE.findall(text))
+    )
