@@ -8,7 +8,7 @@ is better to return a text twice than to hide what another document says.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from rag_retriever.domain.candidates import Candidate
@@ -46,16 +46,14 @@ class NearDuplicates:
         ``copies``. Identical chunks of one document stay.
         """
         kept: list[Candidate] = []
-        same: defaultdict[str, list[int]] = defaultdict(list)
+        firsts: dict[str, int] = {}
         copies: defaultdict[int, list[Candidate]] = defaultdict(list)
         for candidate in candidates:
-            positions = same[self._words(candidate)]
-            holder = _elsewhere(candidate, kept, positions)
-            if holder is not None:
-                copies[holder].append(candidate)
-                continue
-            positions.append(len(kept))
-            kept.append(candidate)
+            first = firsts.setdefault(self._words(candidate), len(kept))
+            if first < len(kept) and kept[first].key.document_id != candidate.key.document_id:
+                copies[first].append(candidate)
+            else:
+                kept.append(candidate)
         for position, found in copies.items():
             kept[position] = replace(kept[position], copies=tuple(found))
         return kept
@@ -65,9 +63,3 @@ class NearDuplicates:
         if words is None:
             words = self._folded[candidate.key] = folded(candidate.row.text)
         return words
-
-
-def _elsewhere(candidate: Candidate, kept: Sequence[Candidate], positions: Iterable[int]) -> int | None:
-    """The first of the positions at which another document is kept."""
-    document_id = candidate.key.document_id
-    return next((each for each in positions if kept[each].key.document_id != document_id), None)
