@@ -22,7 +22,9 @@ UPGRADE = (
     """
     ALTER TABLE documents
         -- the archive or the mail that this document came in; it goes when that one goes
-        ADD COLUMN parent_id uuid REFERENCES documents (id)
+        ADD COLUMN parent_id uuid REFERENCES documents (id),
+        -- changes of acl and metadata by uploads that may be taken back yet (rag_common.registry.access)
+        ADD COLUMN access_pending jsonb NOT NULL DEFAULT '{}'
     """,
     "CREATE INDEX documents_parent ON documents (parent_id) WHERE parent_id IS NOT NULL",
     "ALTER TABLE collections ADD COLUMN settings jsonb NOT NULL DEFAULT '{}'",
@@ -46,7 +48,7 @@ DOWNGRADE = (
     "DELETE FROM spaces WHERE name IN ('multilingual-e5-small', 'multilingual-e5-small-q4', 'bge-m3')",
     "ALTER TABLE spaces DROP COLUMN max_tokens",
     "ALTER TABLE collections DROP COLUMN settings",
-    "ALTER TABLE documents DROP COLUMN parent_id",
+    "ALTER TABLE documents DROP COLUMN parent_id, DROP COLUMN access_pending",
     """
     ALTER TABLE chunks DROP COLUMN slide, DROP COLUMN sheet, DROP COLUMN first_row, DROP COLUMN last_row,
         DROP COLUMN gap, DROP COLUMN context

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from asyncpg import Record
 
 from rag_common.contracts import EVERYONE, CollectionSettings, DocumentRef, pipeline_of
+from rag_common.registry.access import set_access, upload_name
 from rag_common.registry.collections import UnknownCollection
-from rag_common.registry.descendants import share_access
 from rag_common.registry.rows import UNFINISHED, Accepted, NewContent, Order
 from rag_common.registry.transitions import NOW_NS
 
@@ -30,7 +30,7 @@ _SELECT_DOCUMENT = """
     WHERE d.id = $1
 """
 
-_PREVIOUS = ("latest_generation", "title", "metadata", "acl", "order_ns", "order_seq")
+_PREVIOUS = ("latest_generation", "title", "order_ns", "order_seq")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,50 +133,38 @@ def _same_bytes(row: Record, content: NewContent) -> bool:
     )
 
 
-def _changes(row: Record, content: NewContent) -> dict[str, Any]:
-    offered = {
-        "title": content.title,
-        "metadata": content.metadata,
-        "acl": list(content.acl) if content.acl is not None else None,
-    }
-    return {name: value for name, value in offered.items() if value is not None and value != row[name]}
-
-
 async def _write_document(
-    connection: "Connection", row: Record, changes: dict[str, Any], generation: int, order: Order | None
+    connection: "Connection", row: Record, content: NewContent, generation: int, order: Order | None
 ) -> bool:
-    """Apply the changes and the order; whether the index must follow."""
-    values = {name: changes.get(name, row[name]) for name in ("title", "metadata", "acl")}
-    reindex = "acl" in changes or "metadata" in changes
+    """Apply the title and the order; whether the title has changed."""
+    title = row["title"] if content.title is None else content.title
     # NOW_NS is a constant of this package
     await connection.execute(
         f"""
         UPDATE documents
-        SET title = $2, metadata = $3, acl = $4, acl_version = acl_version + $5, latest_generation = $6,
-            order_ns = coalesce($7, greatest({NOW_NS}, order_ns + 1)), order_seq = coalesce($8, 0),
-            updated_at = clock_timestamp()
+        SET title = $2, latest_generation = $3, order_ns = coalesce($4, greatest({NOW_NS}, order_ns + 1)),
+            order_seq = coalesce($5, 0), updated_at = clock_timestamp()
         WHERE id = $1
         """,  # noqa: S608
         row["id"],
-        values["title"],
-        values["metadata"],
-        values["acl"],
-        int(reindex),
+        title,
         generation,
         order.time_ns if order else None,
         order.sequence if order else None,
     )
-    if reindex and row["latest_generation"]:
-        await share_access(connection, row["id"], acl="acl" in changes, metadata="metadata" in changes)
-    return reindex
+    return bool(title != row["title"])
+
+
+def _access(content: NewContent) -> dict[str, Any]:
+    return {"acl": list(content.acl) if content.acl is not None else None, "metadata": content.metadata}
 
 
 async def _update(
     connection: "Connection", row: Record, content: NewContent, order: Order | None
 ) -> Accepted:
-    changes = _changes(row, content)
-    reindex = await _write_document(connection, row, changes, row["latest_generation"], order)
-    outcome = "updated" if changes else "unchanged"
+    retitled = await _write_document(connection, row, content, row["latest_generation"], order)
+    reindex = await set_access(connection, row["id"], _access(content))
+    outcome = "updated" if retitled or reindex else "unchanged"
     return _answer(row, content, outcome, row["latest_generation"], reindex=reindex)
 
 
@@ -187,12 +175,10 @@ async def _next_generation(
     generation = await connection.fetchval(
         "SELECT coalesce(max(generation), 0) + 1 FROM generations WHERE document_id = $1", row["id"]
     )
-    changes = _changes(row, content)
-    reindex = await _write_document(connection, row, changes, generation, order)
-    previous = {name: row[name] for name in _PREVIOUS} | {
-        "accepted_title": changes.get("title", row["title"]),
-        "accepted_acl_version": row["acl_version"] + int(reindex),
-    }
+    await _write_document(connection, row, content, generation, order)
+    reindex = await set_access(connection, row["id"], _access(content), upload_name(row["id"], generation))
+    previous = {name: row[name] for name in _PREVIOUS}
+    previous["accepted_title"] = row["title"] if content.title is None else content.title
     await connection.execute(
         """
         WITH written AS (SELECT order_ns, order_seq FROM documents WHERE id = $1),

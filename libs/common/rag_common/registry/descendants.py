@@ -27,30 +27,6 @@ async def lock_descendants(connection: "Connection", parents: list[UUID]) -> lis
     return found
 
 
-async def share_access(connection: "Connection", document_id: UUID, *, acl: bool, metadata: bool) -> None:
-    """Give the document's ACL, or its metadata, to everything inside it, whatever that had.
-
-    A revocation must hold for the members too, so the container's last change wins over their own.
-    """
-    inside = await lock_descendants(connection, [document_id])
-    if inside:
-        await connection.execute(
-            """
-            UPDATE documents m
-            SET acl = CASE WHEN $3 THEN d.acl ELSE m.acl END,
-                metadata = CASE WHEN $4 THEN d.metadata ELSE m.metadata END,
-                acl_version = m.acl_version + 1, updated_at = clock_timestamp()
-            FROM documents d
-            WHERE d.id = $1 AND m.id = ANY($2)
-              AND (($3 AND m.acl <> d.acl) OR ($4 AND m.metadata <> d.metadata))
-            """,
-            document_id,
-            inside,
-            acl,
-            metadata,
-        )
-
-
 async def bury(connection: "Connection", documents: list[UUID], order: Order | None = None) -> list[UUID]:
     """Tombstone those of the locked documents that are active; which these were.
 

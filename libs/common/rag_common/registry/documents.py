@@ -1,15 +1,15 @@
 """Reading, changing and deleting documents."""
 
 from datetime import datetime
-from typing import Any
 
 from asyncpg import Record
 from pydantic import JsonValue
 
 from rag_common.contracts import DocumentState
 from rag_common.errors import PermanentError
+from rag_common.registry.access import set_access
 from rag_common.registry.database import Database
-from rag_common.registry.descendants import bury, lock_descendants, share_access
+from rag_common.registry.descendants import bury, lock_descendants
 from rag_common.registry.ingesting import chunk_row
 from rag_common.registry.rows import ChunkRow, Document, Transition
 
@@ -186,35 +186,23 @@ class Documents:
         :raises UnknownDocument: none of this tenant, or it is deleted.
         """
         async with self._database.transaction() as connection:
-            row = await connection.fetchrow(
-                "SELECT id, title, metadata, acl FROM documents "
-                "WHERE id = $1 AND tenant = $2 AND state = 'active' FOR NO KEY UPDATE",
+            known = await connection.fetchval(
+                "SELECT id FROM documents WHERE id = $1 AND tenant = $2 AND state = 'active' "
+                "FOR NO KEY UPDATE",
                 document_id,
                 tenant,
             )
-            if row is None:
+            if known is None:
                 raise UnknownDocument(document_id)
-            offered: dict[str, Any] = {"title": title, "metadata": metadata, "acl": acl and list(acl)}
-            new = {name: row[name] if value is None else value for name, value in offered.items()}
-            reindex: bool = new["acl"] != row["acl"] or new["metadata"] != row["metadata"]
-            if not reindex and new["title"] == row["title"]:
-                return False
-            await connection.execute(
-                "UPDATE documents SET title = $2, metadata = $3, acl = $4, "
-                "acl_version = acl_version + $5, updated_at = clock_timestamp() WHERE id = $1",
-                document_id,
-                new["title"],
-                new["metadata"],
-                new["acl"],
-                int(reindex),
-            )
-            await share_access(
-                connection,
-                row["id"],
-                acl=new["acl"] != row["acl"],
-                metadata=new["metadata"] != row["metadata"],
-            )
-        return reindex
+            if title is not None:
+                await connection.execute(
+                    "UPDATE documents SET title = $2, updated_at = clock_timestamp() "
+                    "WHERE id = $1 AND title <> $2",
+                    known,
+                    title,
+                )
+            offered = {"acl": None if acl is None else list(acl), "metadata": metadata}
+            return await set_access(connection, known, offered)
 
     async def delete(self, tenant: str, document_id: str) -> Document:
         """Tombstone the document and all inside it: no search that starts after the commit finds them.

@@ -61,9 +61,11 @@ class Members:
             )
             if not member and accepted.outcome != "superseded":
                 await connection.execute(
-                    "UPDATE documents SET parent_id = $2 WHERE id = $1 AND state = 'active'",
+                    "UPDATE documents SET parent_id = $2, access_pending = $3 "
+                    "WHERE id = $1 AND state = 'active'",
                     accepted.document.document_id,
                     row["id"],
+                    row["access_pending"],
                 )
         return accepted
 
@@ -145,7 +147,8 @@ async def _lock_container(connection: "Connection", container: DocumentRef) -> R
     if locked is None:
         return None
     return await connection.fetchrow(
-        "SELECT d.id, d.collection_id, d.acl, d.metadata, g.order_ns, g.order_seq FROM documents d "
+        "SELECT d.id, d.collection_id, d.acl, d.metadata, d.access_pending, g.order_ns, g.order_seq "
+        "FROM documents d "
         "JOIN generations g ON g.document_id = d.id AND g.generation = $2 "
         "JOIN collections c ON c.id = d.collection_id AND c.deleted_at IS NULL WHERE d.id = $1",
         locked,
