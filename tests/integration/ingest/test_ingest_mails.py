@@ -139,6 +139,50 @@ def attachment(disposition: str | bytes, content: bytes, kind: str = "applicatio
 TEXT = eml("Content-Type: text/plain; charset=utf-8", "", BODY.encode())
 
 
+PAGE = eml("Content-Type: text/html; charset=utf-8", "", HTML.encode())
+
+
+def plain(text: str) -> bytes:
+    return eml("Content-Type: text/plain; charset=utf-8", "", text.encode())
+
+
+def parts_of(kind: str, *parts: bytes) -> bytes:
+    lines = [line for part in parts for line in (f"--{kind}", part.removesuffix(b"\r\n"))]
+    return eml(f"Content-Type: multipart/{kind}; boundary={kind}", "", *lines, f"--{kind}--")
+
+
+SCAN = attachment("Content-Disposition: attachment; filename=scan.pdf", b"1")
+READ_PAGE = "# Счёт\n\nОплатите до пятницы."
+
+
+@pytest.mark.parametrize(
+    ("parts", "text"),
+    [
+        ([PAGE, plain("Disclaimer. " * 30)], f"{READ_PAGE}\n\n{'Disclaimer. ' * 30}"),
+        ([plain("Before."), PAGE, plain("After.")], f"Before.\n\n{READ_PAGE}\n\nAfter."),
+        ([PAGE, SCAN, plain("After.")], f"{READ_PAGE}\n\nAfter."),
+        ([parts_of("alternative", plain("See HTML."), PAGE), plain("List.")], f"{READ_PAGE}\n\nList."),
+        ([parts_of("related", PAGE, plain("Note."))], f"{READ_PAGE}\n\nNote."),
+        (
+            [
+                parts_of("alternative", plain("See HTML."), parts_of("related", PAGE, SCAN, PAGE)),
+                plain("List."),
+            ],
+            f"{READ_PAGE}\n\n{READ_PAGE}\n\nList.",
+        ),
+        ([parts_of("alternative", plain("First."), plain("Second."))], "First.\n\nSecond."),
+    ],
+)
+def test_texts_that_are_no_versions_of_each_other_are_all_read_in_order(
+    parts: list[bytes], text: str, room: Room
+) -> None:
+    found = read(mixed(*parts), "eml", room)
+    assert found["text"].partition("\n\n")[2].strip() == text.strip()
+    assert [found["text"][start:end] for start, end, _, _ in found["headings"]] == ["# Счёт"] * text.count(
+        "# Счёт"
+    )
+
+
 @pytest.mark.parametrize(
     "disposition",
     [

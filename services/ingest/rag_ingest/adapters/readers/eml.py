@@ -10,7 +10,10 @@ from rag_common.errors import BadDocument
 from rag_ingest.adapters.extracted import Extracted
 from rag_ingest.adapters.readers.mail import (
     SHOWN_HEADERS,
+    Body,
     MailText,
+    Text,
+    Versions,
     header_text,
     mail_extracted,
     raw_bytes,
@@ -19,7 +22,6 @@ from rag_ingest.adapters.readers.mail import (
 )
 from rag_ingest.adapters.readers.members import MemberFiles
 from rag_ingest.domain.cyrillic import guess_cyrillic
-from rag_ingest.domain.documents import is_blank
 from rag_ingest.domain.formats import Format
 from rag_ingest.domain.members import Room
 
@@ -55,7 +57,7 @@ def read(path: Path, kind: Format, room: Room | None) -> Extracted:
     for name, part in zip(names, parts.attached, strict=True):
         files.add(name, [_content(part)], _media_type(part))
     headers = {name: header_text(mail[name], charset) for name in SHOWN_HEADERS if mail[name]}
-    text = MailText(headers, parts.plain, parts.html, parts.warnings)
+    text = MailText(headers, parts.bodies, parts.warnings)
     return mail_extracted(text, kind, names, files)
 
 
@@ -73,8 +75,7 @@ class _Parts:
     """The texts of a mail, and what is attached to it."""
 
     def __init__(self) -> None:
-        self.plain = ""
-        self.html = ""
+        self.bodies: list[Body] = []
         self.charset: str | None = None
         self.warnings: list[str] = []
         self.sample = b""
@@ -97,23 +98,27 @@ class _Parts:
             # one without a boundary
             self._add_text("text/plain", part)
         elif kind == "message/delivery-status" and part.is_multipart():
-            self._join("\n\n".join(str(block) for block in _inner(part)), "")
+            self.bodies.append(Text("\n\n".join(str(block) for block in _inner(part))))
         else:
             self.attached.append(part)
 
     def _choose(self, part: Message, depth: int) -> None:
         """Of versions of one text there is a plain one and one in HTML; what is attached to any stays."""
-        versions = _Parts()
+        versions = Versions([], [])
         for inner in _inner(part):
             if inner.get_content_type() in ("text/plain", "text/html") or inner.is_multipart():
-                versions.collect(inner, depth + 1)
+                bodies = self._apart(inner, depth + 1)
+                (versions.rich if _has_html(bodies) else versions.plain).extend(bodies)
             elif _is_attachment(inner):
                 self.attached.append(inner)
-        self._join(versions.plain, versions.html)
-        self.charset = self.charset or versions.charset
-        self.sample = self.sample or versions.sample
-        self.warnings += versions.warnings
-        self.attached += versions.attached
+        self.bodies.append(versions)
+
+    def _apart(self, part: Message, depth: int) -> list[Body]:
+        """The bodies of a part, which are not yet those of the mail."""
+        before, self.bodies = self.bodies, []
+        self.collect(part, depth)
+        found, self.bodies = self.bodies, before
+        return found
 
     def _add_text(self, kind: str, part: Message) -> None:
         charset = part.get_content_charset()
@@ -122,12 +127,11 @@ class _Parts:
         text, warnings = text_of(content, charset)
         self.warnings += warnings
         self.charset = self.charset or charset
-        self._join(text, "") if kind == "text/plain" else self._join("", text)
+        self.bodies.append(Text(text, is_html=kind == "text/html"))
 
-    def _join(self, plain: str, html: str) -> None:
-        # a mail may go on after an attachment, or a list may add its own lines
-        self.plain = "\n\n".join(text for text in (self.plain, plain) if not is_blank(text))
-        self.html = "\n".join(text for text in (self.html, html) if not is_blank(text))
+
+def _has_html(bodies: list[Body]) -> bool:
+    return any(body.is_html if isinstance(body, Text) else bool(body.rich) for body in bodies)
 
 
 def _name(part: Message, charset: str | None) -> str:

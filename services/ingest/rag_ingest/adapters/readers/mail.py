@@ -2,13 +2,15 @@
 
 import codecs
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from email.errors import HeaderParseError
 from email.header import decode_header
+from itertools import pairwise
 
 from rag_common.errors import BadDocument
 from rag_ingest.adapters.decoding import decoded
-from rag_ingest.adapters.extracted import Extracted, TextBuilder
+from rag_ingest.adapters.extracted import Extracted, HeadingRow, TextBuilder
 from rag_ingest.adapters.readers.html import read_html
 from rag_ingest.adapters.readers.kreuzberg import tidy
 from rag_ingest.adapters.readers.members import MemberFiles, one_line
@@ -26,14 +28,33 @@ _SHORT = 300
 """Characters below which a plain text may only say that there is an HTML one."""
 
 
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text as its sender has written it."""
+
+    text: str
+    is_html: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """The same twice: in plain text alone, and with HTML. One of them is read."""
+
+    plain: "list[Body]"
+    rich: "list[Body]"
+
+
+Body = Text | Versions
+
+
 @dataclass(slots=True)
 class MailText:
     """The parts of a mail that are its own text."""
 
     headers: dict[str, str]
     """Names of :data:`SHOWN_HEADERS`, as far as the mail has them, and their decoded values."""
-    plain: str = ""
-    html: str = ""
+    bodies: list[Body]
+    """In their order: a mail may go on after an attachment, or a list may add its own lines."""
     warnings: list[str] = field(default_factory=list)
 
 
@@ -45,7 +66,7 @@ def mail_extracted(mail: MailText, kind: Format, attached: list[str], files: Mem
         lines.append(f"Attachments: {', '.join(map(one_line, attached))}")
     if lines:
         built.add("\n".join(lines))
-    warnings = _add_body(built, mail)
+    warnings = _add_bodies(built, mail.bodies)
     title = mail.headers.get("Subject")
     found = built.extracted(
         MEDIA_TYPES[kind], title=title, warnings=[*mail.warnings, *warnings, *files.warnings]
@@ -53,20 +74,53 @@ def mail_extracted(mail: MailText, kind: Format, attached: list[str], files: Mem
     return found | {"members": files.rows}
 
 
-def _add_body(built: TextBuilder, mail: MailText) -> list[str]:
-    plain = tidy(mail.plain)
-    page = None
-    if not is_blank(mail.html) and len(plain) < _SHORT:
-        page = read_html(mail.html, "html")
-    if page is not None and len(page["text"]) > len(plain):
-        start, _ = built.add(page["text"])
-        built.headings += [
-            (start + first, start + last, level, words) for first, last, level, words in page["headings"]
-        ]
+def _add_bodies(built: TextBuilder, bodies: Sequence[Body]) -> list[str]:
+    """All of them; returns warnings. Texts of one kind that follow each other are read as one."""
+    warnings: list[str] = []
+    texts: list[str] = []
+    for body, following in pairwise([*bodies, None]):
+        if isinstance(body, Versions):
+            warnings += _add_better(built, body)
+        elif body is not None:
+            texts.append(body.text)
+            if not isinstance(following, Text) or following.is_html != body.is_html:
+                warnings += _add_texts(built, texts, is_html=body.is_html)
+                texts.clear()
+    return warnings
+
+
+def _add_texts(built: TextBuilder, texts: Sequence[str], *, is_html: bool) -> list[str]:
+    filled = [text for text in texts if not is_blank(text)]
+    if not is_html:
+        plain = tidy("\n\n".join(filled))
+        if not is_blank(plain):
+            built.add(plain)
+    elif filled:
+        page = read_html("\n".join(filled), "html")
+        _append(built, page["text"], page["headings"])
         return page["warnings"]
-    if not is_blank(plain):
-        built.add(plain)
     return []
+
+
+def _add_better(built: TextBuilder, versions: Versions) -> list[str]:
+    """The plain text, unless it is short and the other version says more."""
+    chosen = TextBuilder()
+    warnings = _add_bodies(chosen, versions.plain)
+    if len(chosen.text) < _SHORT:
+        rich = TextBuilder()
+        warnings_of_rich = _add_bodies(rich, versions.rich)
+        if len(rich.text) > len(chosen.text):
+            chosen, warnings = rich, warnings_of_rich
+    _append(built, chosen.text, chosen.headings)
+    return warnings
+
+
+def _append(built: TextBuilder, text: str, headings: Sequence[HeadingRow]) -> None:
+    if text:
+        start, _ = built.add(text)
+        built.headings += [
+            (start + first, start + last, level, words) for first, last, level, words in headings
+        ]
 
 
 def header_text(value: str, declared: str | None = None) -> str:

@@ -18,7 +18,7 @@ from olefile import OleFileIO
 from olefile.olefile import OleFileError
 
 from rag_ingest.adapters.extracted import Extracted
-from rag_ingest.adapters.readers.mail import MailText, header_text, mail_extracted
+from rag_ingest.adapters.readers.mail import MailText, Text, Versions, header_text, mail_extracted
 from rag_ingest.adapters.readers.members import MemberFiles, MemberRefused, one_line
 from rag_ingest.adapters.readers.msg_properties import Properties, is_message
 from rag_ingest.adapters.readers.msg_rtf import rtf_text
@@ -40,10 +40,11 @@ def read(path: Path, kind: Format, room: Room | None) -> Extracted:
     """See :mod:`rag_ingest.adapters.readers`."""
     with _opened(path, kind) as ole:
         message = Properties(ole)
-        mail = _text_of(message)
+        plain, html = _texts_of(message)
+        mail = MailText(_headers_of(message), [Versions([Text(plain)], [Text(html, is_html=True)])])
         files = MemberFiles(room)
         names = []
-        for attachment in _attachments(message, mail):
+        for attachment in _attachments(message, html):
             names.append(attachment.name)
             files.add(attachment.name, attachment.blocks(), attachment.media_type)
     return mail_extracted(mail, kind, names, files)
@@ -66,9 +67,9 @@ def _opened(path: Path, kind: Format) -> Iterator[OleFileIO]:
         raise damaged(kind) from error
 
 
-def _text_of(message: Properties) -> MailText:
+def _headers_of(message: Properties) -> dict[str, str]:
     travelled = message_from_string(message.string(_TRANSPORT_HEADERS))
-    headers = {
+    return {
         "From": _address(message, _SENDER_NAME, _SENDER_SMTP, _SENDER_ADDRESS)
         or header_text(str(travelled["From"] or "")),
         "To": _recipients(message, _TO),
@@ -76,10 +77,14 @@ def _text_of(message: Properties) -> MailText:
         "Date": header_text(str(travelled["Date"] or "")) or _date(message),
         "Subject": one_line(message.string(_SUBJECT)),
     }
-    mail = MailText(headers, message.string(_BODY, body=True), message.text(_HTML))
-    if is_blank(mail.plain) and is_blank(mail.html):
-        mail.plain = rtf_text(message.binary(_RTF_COMPRESSED) or b"")
-    return mail
+
+
+def _texts_of(message: Properties) -> tuple[str, str]:
+    """The text in plain, and the same in HTML; each may be empty."""
+    plain, html = message.string(_BODY, body=True), message.text(_HTML)
+    if is_blank(plain) and is_blank(html):
+        plain = rtf_text(message.binary(_RTF_COMPRESSED) or b"")
+    return plain, html
 
 
 def _date(message: Properties) -> str:
@@ -136,25 +141,25 @@ class _Attachment:
         return bool(content_id) and f"cid:{content_id}" in html
 
 
-def _attachments(message: Properties, mail: MailText) -> list[_Attachment]:
+def _attachments(message: Properties, html: str) -> list[_Attachment]:
     found = [_Attachment(each) for each in message.children("__attach_version1.0_#")]
-    return [each for each in found if not each.is_picture_of(mail.html)]
+    return [each for each in found if not each.is_picture_of(html)]
 
 
 def _as_eml(message: Properties, depth: int) -> Message:
     """The same bytes for the same mail, so that it is unchanged when it comes again."""
-    mail = _text_of(message)
+    plain, html = _texts_of(message)
     # all parts are in base64, which has no hyphens
     whole = MIMEMultipart("mixed", boundary=f"--rag-{depth}")
-    for name, value in mail.headers.items():
+    for name, value in _headers_of(message).items():
         if value:
             whole[name] = Header(value, "utf-8").encode()
     bodies = MIMEMultipart("alternative", boundary=f"--rag-{depth}-text")
-    for text, subtype in ((mail.plain, "plain"), (mail.html, "html")):
+    for text, subtype in ((plain, "plain"), (html, "html")):
         if not is_blank(text):
             bodies.attach(MIMEText(text.encode(errors="replace").decode(), subtype, "utf-8"))
     whole.attach(bodies)
-    for attachment in _attachments(message, mail):
+    for attachment in _attachments(message, html):
         whole.attach(_part_of(attachment, depth))
     return whole
 
