@@ -3,6 +3,7 @@
 import base64
 import struct
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -217,6 +218,20 @@ def test_a_mail_in_a_mail_is_an_attachment_that_can_be_read(room: Room, tmp_path
     assert [row[0] for row in found["members"]] == ["Счёт за март.eml"]
     again = read(content, "eml", Room(tmp_path / "inner", 10, 10_000))
     assert (again["title"], [row[0] for row in again["members"]]) == ("Счёт за март", ["a.pdf"])
+
+
+@pytest.mark.parametrize("encode", [base64.encodebytes, base64.b64encode, lambda data: data])
+def test_a_mail_in_a_mail_may_be_in_base64(
+    encode: Callable[[bytes], bytes], room: Room, tmp_path: Path
+) -> None:
+    """Against RFC 2046, section 5.2.1; some say so and send it as it is."""
+    inner = mixed(TEXT, attachment("Content-Disposition: attachment; filename=a.pdf", b"%PDF"), boundary="i")
+    kind = ("Content-Type: message/rfc822", "Content-Transfer-Encoding: base64")
+    found = read(mixed(TEXT, eml(*kind, "", encode(inner))), "eml", room)
+    assert [row[0] for row in found["members"]] == ["Счёт за март.eml"]
+    again = read(members(found, room)["Счёт за март.eml"], "eml", Room(tmp_path / "inner", 10, 10_000))
+    assert (again["title"], [row[0] for row in again["members"]]) == ("Счёт за март", ["a.pdf"])
+    assert again["text"].endswith(BODY)
 
 
 @pytest.mark.parametrize(

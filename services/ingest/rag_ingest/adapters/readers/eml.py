@@ -100,6 +100,7 @@ class _Parts:
         elif kind == "message/delivery-status" and part.is_multipart():
             self.bodies.append(Text("\n\n".join(str(block) for block in _inner(part))))
         else:
+            _undo_base64(part)
             self.attached.append(part)
 
     def _choose(self, part: Message, depth: int) -> None:
@@ -152,6 +153,16 @@ def _media_type(part: Message) -> str:
 def _inner(part: Message) -> list[Message]:
     payload = part.get_payload()
     return [each for each in payload if isinstance(each, Message)] if isinstance(payload, list) else []
+
+
+def _undo_base64(part: Message) -> None:
+    """Have an encoded mail in the mail parsed, too. RFC 2046 forbids it (section 5.2.1), programs do it."""
+    inner = _inner(part)
+    encoding = str(part["Content-Transfer-Encoding"] or "").strip().lower()
+    # Some declare it of a mail that is not.
+    if part.get_content_maintype() == "message" and encoding == "base64" and inner and not inner[0].keys():
+        inner[0]["Content-Transfer-Encoding"] = "base64"
+        part.set_payload([BytesParser(policy=_POLICY).parsebytes(_content(inner[0]))])
 
 
 def _is_attachment(part: Message) -> bool:
