@@ -349,6 +349,13 @@ def test_a_damaged_mail_of_outlook_is_read_or_refused(damage: dict[int, int], en
     assert len(found["members"]) <= 2
 
 
+@pytest.mark.parametrize("charset", [b"\x80", b"\0", b"utf-8\0"])
+@pytest.mark.parametrize("kind", [b"application/pdf", b"multipart/alternative", b"message/rfc822"])
+def test_a_charset_that_none_can_be_called_harms_nothing(kind: bytes, charset: bytes, room: Room) -> None:
+    part = b"Content-Type: " + kind + b"; charset=" + charset + b"\r\n\r\n\xc4"
+    assert BODY in read(mixed(TEXT, part), "eml", room)["text"]
+
+
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(damage=st.dictionaries(st.integers(0, 600), st.binary(max_size=3), min_size=1, max_size=10))
 def test_a_damaged_mail_is_read_or_refused(damage: dict[int, bytes], room: Room) -> None:

@@ -151,7 +151,8 @@ def _media_type(part: Message) -> str:
 
 
 def _inner(part: Message) -> list[Message]:
-    payload = part.get_payload()
+    # Of a part without any the parser would decode the text, in whatever charset it declares.
+    payload = part.get_payload() if part.is_multipart() else None
     return [each for each in payload if isinstance(each, Message)] if isinstance(payload, list) else []
 
 
