@@ -23,17 +23,22 @@ _TEXTS: dict[str, tuple[int | str, ...]] = {
     "unsupported": (0,),
     "_amount": (0, 4),
     "_unavailable": (0,),
+    "_problem": (1,),
 }
 """Callable → positions and names of its arguments that people read."""
 _KEYWORDS = frozenset({"cure", "reason"})
 """Arguments that people read whatever is called, save a logger."""
-_RETURNING = frozenset({"__str__", "title_of"})
+_RETURNING = frozenset({"__str__", "title_of", "_told"})
 """Functions that return what people read."""
 _LOGGERS = frozenset({"_log", "log", "logger"})
 _TABLES = frozenset({("rag_ingest/domain/formats.py", "_FOREIGN")})
 """Module constants that hold phrases for messages."""
-_LISTS = frozenset({"warnings", "cures"})
+_LISTS = frozenset({"warnings", "cures", "reasons"})
 """Names of lists and dictionaries of texts that people read."""
+
+
+_ASSIGNED = frozenset({"failure", "notice"})
+"""Names and attributes that are given what people read."""
 
 
 class Key(NamedTuple):
@@ -114,6 +119,8 @@ class _Collector(ast.NodeVisitor):
         name = last_name(node.targets[0])
         if name in _LISTS:
             self._add_items(node.value)
+        elif name in _ASSIGNED:
+            self._add(node.value)
         self.generic_visit(node)
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> None:

@@ -18,7 +18,8 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 from pydantic_core._pydantic_core import list_all_errors
 
-from rag_common.i18n import DOMAIN, LOCALES, Template
+from rag_common.catalogue import Template
+from rag_common.i18n import DOMAIN, LOCALES
 from ragp.localized import described, described_text
 from ragp.main import app
 from scripts.collecting import Messages, collect

@@ -72,8 +72,8 @@ def add(description: Description, data_dir: DataDir = None) -> None:
     try:
         space = TypeAdapter(Space).validate_json(description)
     except ValidationError as error:
-        told = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        raise CommandError(f"this does not describe an embedding space: {told}") from error
+        problem = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        raise CommandError(f"this does not describe an embedding space: {problem}") from error
     asyncio.run(_add(settings_from(data_dir=data_dir), space))
     out.print(_("{space} is known; next: ragp spaces fill {space}").format(space=space.name))
 

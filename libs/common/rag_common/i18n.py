@@ -12,8 +12,8 @@ import struct
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from string import Formatter
-from typing import NamedTuple
+
+from rag_common.catalogue import Catalogue
 
 DOMAIN = "ragp"
 LOCALES = Path(__file__).with_name("locale")
@@ -26,10 +26,6 @@ MARKED = "marked"
 MAX_TEXT = 4000
 """Characters; a longer text (a log, say) is no message, and is not looked up."""
 _MAX_RANGES = 20
-_DEPTH = 3
-"""How far messages are looked for within messages, and names before one."""
-_KEY = 4
-"""Beginning of a template by which it is looked up, in characters."""
 
 
 def translate(message: str, language: str) -> str:
@@ -102,115 +98,6 @@ def _quality(parameter: str) -> float:
     except ValueError:
         return 0.0
     return quality if 0.0 <= quality <= 1.0 else 0.0
-
-
-class Template(NamedTuple):
-    """``literals[0] {fields[0]} literals[1] …``; there is one literal more than fields."""
-
-    literals: tuple[str, ...]
-    fields: tuple[str, ...]
-
-    @classmethod
-    def of(cls, msgid: str) -> "Template":
-        """:raises ValueError: a brace stands alone."""
-        literals, fields = [""], []
-        for literal, field, _, _ in Formatter().parse(msgid):
-            literals[-1] += literal
-            if field is not None:
-                fields.append(field)
-                literals.append("")
-        return cls(tuple(literals), tuple(fields))
-
-    def match(self, text: str) -> dict[str, str] | None:
-        """What stands in the places, each as short as it can be; in time linear in the text."""
-        first, *between, last = self.literals
-        if not (text.startswith(first) and text.endswith(last) and len(text) >= len(first) + len(last)):
-            return None
-        values, position, end = [], len(first), len(text) - len(last)
-        for literal in between:
-            found = text.find(literal, position, end)
-            if found < 0:
-                return None
-            values.append(text[position:found])
-            position = found + len(literal)
-        return dict(zip(self.fields, [*values, text[position:end]], strict=True))
-
-    def filled(self, values: Mapping[str, str]) -> str:
-        """The text; a place without a value stays empty."""
-        filled = [values.get(field, "") for field in self.fields]
-        return "".join(literal + value for literal, value in zip(self.literals, [*filled, ""], strict=True))
-
-    @property
-    def weight(self) -> int:
-        """Characters that a text must share with it: the more, the surer is a match."""
-        return sum(map(len, self.literals))
-
-
-class Catalogue:
-    """The messages of one language, as msgid → translation, found by their English text."""
-
-    def __init__(self, messages: Mapping[str, str]) -> None:
-        self._exact: dict[str, str] = {}
-        self._by_beginning: dict[str, list[tuple[Template, Template]]] = {}
-        for msgid, translated in messages.items():
-            template, target = Template.of(msgid), Template.of(translated)
-            if template.fields:
-                self._by_beginning.setdefault(_beginning(template), []).append((template, target))
-            else:
-                self._exact[template.literals[0]] = target.literals[0]
-        for templates in self._by_beginning.values():
-            templates.sort(key=lambda pair: -pair[0].weight)
-
-    def translate(self, text: str) -> str:
-        """The translation, of the pieces where there is none of the whole; else the text."""
-        if text in self._exact:
-            return self._exact[text]
-        pieces = [(piece, self._message(piece, _DEPTH)) for piece in text.split("; ")]
-        if not all(known for _, known in pieces):
-            # it may be one message that has a semicolon
-            whole = self._message(text, _DEPTH)
-            if whole is not None:
-                return whole
-            if "\n" in text:
-                return "\n".join(map(self.translate, text.split("\n")))
-        return "; ".join(known or piece for piece, known in pieces)
-
-    def _message(self, text: str, depth: int) -> str | None:
-        """One message, or one with a name before it; ``None`` if it is not known."""
-        if text in self._exact:
-            return self._exact[text]
-        beginning = text[:_KEY]
-        return (
-            (self._filled(text, beginning, depth) if beginning else None)
-            or self._named(text, depth)
-            or self._filled(text, "", depth)
-        )
-
-    def _filled(self, text: str, beginning: str, depth: int) -> str | None:
-        """By the template with this beginning that shares most with the text."""
-        for template, target in self._by_beginning.get(beginning, ()):
-            values = template.match(text)
-            if values is not None:
-                return target.filled({name: self._value(value, depth) for name, value in values.items()})
-        return None
-
-    def _named(self, text: str, depth: int) -> str | None:
-        """``name: message``; a name is one word, such as that of a field or a stage."""
-        name, colon, rest = text.partition(": ")
-        if not (depth and colon) or " " in name:
-            return None
-        message = self._message(rest, depth - 1)
-        return None if message is None else f"{name}: {message}"
-
-    def _value(self, value: str, depth: int) -> str:
-        """A phrase in a message may be one of ours; a single word is a name or a number."""
-        return (self._message(value, depth - 1) or value) if depth and " " in value else value
-
-
-def _beginning(template: Template) -> str:
-    """Empty for what begins, or nearly, with a place."""
-    first = template.literals[0]
-    return first[:_KEY] if len(first) >= _KEY else ""
 
 
 @cache

@@ -87,14 +87,17 @@ def answer_reranking(reranker: Reranker, timeout: float) -> Answer:
 
 
 def _problem(error: ValidationError | RagError | TimeoutError, kind: str, timeout: float) -> str:
-    if isinstance(error, ValidationError):
-        problem = f"not a {kind}: {error.error_count()} fields are wrong"
-    elif isinstance(error, RagError):
-        problem = error.message
-    else:
-        problem = f"the {kind} waited more than {timeout:g} s for the encoder"
+    problem = _told(error, kind, timeout)
     _log.warning("request_not_answered", request=kind, reason=problem)
     return problem
+
+
+def _told(error: ValidationError | RagError | TimeoutError, kind: str, timeout: float) -> str:
+    if isinstance(error, ValidationError):
+        return f"not a {kind}: {error.error_count()} fields are wrong"
+    if isinstance(error, RagError):
+        return error.message
+    return f"the {kind} waited more than {timeout:g} s for the encoder"
 
 
 def _base64(vectors: Vectors) -> str:

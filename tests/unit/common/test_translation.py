@@ -4,11 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rag_common.catalogue import Catalogue, Template
 from rag_common.i18n import (
     LANGUAGES,
     MAX_TEXT,
-    Catalogue,
-    Template,
     accepted_language,
     environment_language,
     ngettext,
@@ -64,6 +63,64 @@ def test_a_single_word_in_a_message_is_a_name_and_stays(catalogue: Catalogue) ->
     assert named.translate("there is no total") == "нет total"
 
 
+def test_what_is_not_ours_in_a_message_stays() -> None:
+    catalogue = Catalogue(
+        {
+            "see {value}": "см. {value}",
+            "port {port}": "порт {port}",
+            "the file": "файл",
+            "it is a link": "это ссылка",
+            "{names}: not read, {reason}.": "{names}: не прочитан: {reason}.",
+            "no search finds {name}": "поиск не находит {name}",
+            "{path} cannot be read: {error}": "не удаётся прочесть {path}: {error}",
+        }
+    )
+    for name in (
+        "see you.txt",
+        "port 80.txt",
+        "the file",
+        "see a, port 80",
+        "it is a link",
+    ):
+        english = f"{name}: not read, it is a link."
+        assert catalogue.translate(english) == f"{name}: не прочитан: это ссылка."
+        assert catalogue.translate(f"no search finds {name}") == f"поиск не находит {name}"
+        english = f"{name} cannot be read: see you later"
+        assert catalogue.translate(english) == f"не удаётся прочесть {name}: see you later"
+
+
+def test_the_shipped_catalogue_keeps_names() -> None:
+    for name in ("see you.txt", "port 80.txt", "The file is empty.", "Not Found"):
+        assert f"{name}: не прочитан" in translate(f"{name}: not read, it is a link.", "ru")
+
+
+@pytest.mark.parametrize(
+    ("english", "russian"),
+    [
+        (
+            "only words: no X; that is a pity; only 2 of 9 passages",
+            "только слова: нет X; увы; только 2 из 9 текстов",
+        ),
+        ("who knows; only 2 of 9 passages", "who knows; только 2 из 9 текстов"),
+        (
+            "only 2 of 9 passages; who knows; only 3 of 9 passages",
+            "только 2 из 9 текстов; who knows; только 3 из 9 текстов",
+        ),
+        ("only words: who knows; only 2 of 9 passages", "только слова: who knows; только 2 из 9 текстов"),
+        ("who; knows; this", "who; knows; this"),
+    ],
+)
+def test_known_pieces_of_a_list_are_translated(english: str, russian: str) -> None:
+    catalogue = Catalogue(
+        {
+            "only words: {message}": "только слова: {message}",
+            "no {name}; that is a pity": "нет {name}; увы",
+            "only {kept} of {count} passages": "только {kept} из {count} текстов",
+        }
+    )
+    assert catalogue.translate(english) == russian
+
+
 @given(st.lists(WORDS, min_size=1, max_size=4), st.lists(WORDS, min_size=5, max_size=5))
 def test_a_filled_template_matches_and_gives_the_same_text(values: list[str], literals: list[str]) -> None:
     fields = tuple(f"f{number}" for number in range(len(values)))
@@ -80,7 +137,18 @@ def test_whatever_is_said_can_be_translated(text: str) -> None:
     assert isinstance(translate(text, "ru"), str)
 
 
-@pytest.mark.parametrize("text", ["no " * 1300, ": " * 2000, "; " * 2000, "The file is " * 330, "\n" * 4000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no " * 1300,
+        ": " * 2000,
+        "; " * 2000,
+        "The file is " * 330,
+        "\n" * 4000,
+        "only lexical search: " * 150,
+        "; ".join(["only lexical search: not reranked: " * 18] * 6),
+    ],
+)
 def test_a_hostile_text_is_worked_off(text: str) -> None:
     assert len(text) <= MAX_TEXT
     translate(text, "ru")

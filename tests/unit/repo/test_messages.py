@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from babel.messages import Catalog, Message
 
-from rag_common.i18n import Template
+from rag_common.catalogue import Template
 from scripts.collecting import Key
 from scripts.messages import (
     MO,

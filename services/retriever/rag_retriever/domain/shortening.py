@@ -40,5 +40,5 @@ def _best_alone(found: PassagesFound, limit: int) -> PassagesFound:
 def _with(found: PassagesFound, kept: int) -> PassagesFound:
     """Without passages, but with the reason that names so many: no smaller number is longer."""
     cut = f"only {kept} of {len(found.passages)} passages fit into one answer"
-    reason = cut if found.reason is None else f"{found.reason}; {cut}"
-    return found.model_copy(update={"passages": (), "reason": reason})
+    reasons = [found.reason, cut]
+    return found.model_copy(update={"passages": (), "reason": "; ".join(filter(None, reasons))})
