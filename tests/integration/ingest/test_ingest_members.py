@@ -257,6 +257,37 @@ async def test_all_archives_inside_one_share_its_limit(
     assert "too many files" in warning
 
 
+async def test_a_document_that_has_the_name_of_a_member_is_left_alone_and_named(
+    ingest: Ingest, delivery: Delivery, registry: Registry
+) -> None:
+    await ingest.run(drop("Mine.", source_uri=f"{SOURCE}!/a.txt", acl=("user:boris",)), delivery)
+    await ingest.run(dropped(PACKED, acl=("user:anna",)), later(delivery))
+    found = await documents(registry)
+    assert {source: each.state for source, each in found.items()} == EXPECTED
+    mine = found[f"{SOURCE}!/a.txt"]
+    assert (mine.acl, mine.parent_id, mine.generation) == (("user:boris",), None, 1)
+    assert found[SOURCE].warnings == (
+        f"{SOURCE}!/a.txt: not read, other documents have these names;"
+        " delete them and this one, and send it again.",
+    )
+
+
+async def test_members_of_a_member_and_of_a_folder_with_its_name_are_two_documents(
+    ingest: Ingest, delivery: Delivery, registry: Registry
+) -> None:
+    inner = archive({"c.txt": b"Inside."})
+    await ingest.run(
+        dropped({"b.zip": inner, "b.zip!/c.txt": b"Beside.", "b.zip!%2Fc.txt": b"x y"}), delivery
+    )
+    assert sorted(await documents(registry)) == [
+        SOURCE,
+        f"{SOURCE}!/b.zip",
+        f"{SOURCE}!/b.zip!%252Fc.txt",
+        f"{SOURCE}!/b.zip!%2Fc.txt",
+        f"{SOURCE}!/b.zip!/c.txt",
+    ]
+
+
 async def test_a_member_without_a_job_is_read_when_the_reconciler_queues_it(
     make_ingest: MakeIngest,
     ingest: Ingest,

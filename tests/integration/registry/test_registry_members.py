@@ -4,10 +4,11 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from registry_support import TENANT, accept, drop, found, make_live, upload
 
 from rag_common.contracts import DocumentRef
-from rag_common.registry import Accepted, Document, Order, Registry
+from rag_common.registry import Accepted, Document, Order, Registry, SourceTaken
 
 ANNA, BORIS = ("user:anna",), ("user:boris",)
 
@@ -169,13 +170,18 @@ async def test_what_somebody_gave_a_member_stays_until_the_container_changes(reg
     assert (document.acl, document.metadata) == (ANNA, {"year": 2026})
 
 
-async def test_a_document_that_was_there_before_takes_the_access_of_the_container(registry: Registry) -> None:
-    before = await accept(registry, "a.zip!/b.txt", "b")
+async def test_a_document_with_the_name_of_a_member_stays_what_it_is(registry: Registry) -> None:
+    before = await make_live(registry, "a.zip!/b.txt", acl=BORIS)
     container = (await accept(registry, "a.zip", acl=ANNA)).document
-    adopted = await member(registry, container, "a.zip!/b.txt", "b")
-    assert adopted.document == before.document
-    document = await shown(registry, adopted)
-    assert (document.parent_id, document.acl) == (container.document_id, ANNA)
+    other = (await accept(registry, "other.zip", acl=ANNA)).document
+    await member(registry, other, "other.zip!/c.txt")
+    for source in ("a.zip!/b.txt", "other.zip!/c.txt"):
+        with pytest.raises(SourceTaken):
+            await registry.members.accept(container, upload(source, "two", acl=ANNA))
+    document = await registry.documents.get(TENANT, before.document_id)
+    assert (document.parent_id, document.acl, document.generation) == (None, BORIS, 1)
+    await registry.documents.delete(TENANT, container.document_id)
+    assert await found(registry, before, *BORIS)
 
 
 async def test_nesting_counts_what_else_the_outermost_holds(registry: Registry) -> None:

@@ -12,7 +12,7 @@ from rag_common.registry.documents import Documents, UnknownDocument
 from rag_common.registry.idempotency import IdempotencyConflict, IdempotencyKey
 from rag_common.registry.indexing import Indexing
 from rag_common.registry.ingesting import Ingesting
-from rag_common.registry.members import Members, Nesting
+from rag_common.registry.members import Members, Nesting, SourceTaken
 from rag_common.registry.orders import Orders
 from rag_common.registry.passages import ChunkKey, Passages
 from rag_common.registry.reconciling import Reconciling
@@ -95,6 +95,7 @@ __all__ = [
     "PassageRow",
     "PurgePlan",
     "Registry",
+    "SourceTaken",
     "Space",
     "SpaceCoverage",
     "SpaceIncomplete",

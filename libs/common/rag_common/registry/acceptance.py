@@ -41,7 +41,14 @@ class Upload:
     upload_id: str
 
 
-async def accept(connection: "Connection", tenant: str, upload: Upload, order: Order | None) -> Accepted:
+async def accept(
+    connection: "Connection",
+    tenant: str,
+    upload: Upload,
+    order: Order | None,
+    container: uuid.UUID | None = None,
+) -> Accepted:
+    """A new document has the access of its ``container``, if it comes in one."""
     content = upload.content
     collection_id = await connection.fetchval(
         "SELECT id FROM collections WHERE tenant = $1 AND name = $2 AND deleted_at IS NULL",
@@ -55,7 +62,7 @@ async def accept(connection: "Connection", tenant: str, upload: Upload, order: O
         buried = order and await _tombstone(connection, tenant, collection_id, content, order)
         if buried:
             return buried
-        await _insert_document(connection, tenant, collection_id, content)
+        await _insert_document(connection, tenant, collection_id, content, container)
         document_id = await connection.fetchval(_LOCK_DOCUMENT, collection_id, content.source_uri)
     row = await connection.fetchrow(_SELECT_DOCUMENT, document_id)
     assert row is not None  # noqa: S101 - inserted, or a concurrent insert was waited for
@@ -105,12 +112,19 @@ async def _tombstone(
 
 
 async def _insert_document(
-    connection: "Connection", tenant: str, collection_id: uuid.UUID, content: NewContent
+    connection: "Connection",
+    tenant: str,
+    collection_id: uuid.UUID,
+    content: NewContent,
+    container: uuid.UUID | None,
 ) -> None:
     await connection.execute(
         """
-        INSERT INTO documents (id, tenant, collection_id, source_uri, title, metadata, acl)
-        VALUES ($1, $2, $3, $4, $5, $6, $7)
+        INSERT INTO documents (id, tenant, collection_id, source_uri, title, metadata, acl, access_pending,
+            parent_id)
+        SELECT $1, $2, $3, $4, $5, coalesce(c.metadata, $6), coalesce(c.acl, $7),
+               coalesce(c.access_pending, '{}'), c.id
+        FROM (VALUES (true)) AS one LEFT JOIN documents c ON c.id = $8
         ON CONFLICT (collection_id, source_uri) WHERE state = 'active' DO NOTHING
         """,
         uuid.uuid4(),
@@ -120,6 +134,7 @@ async def _insert_document(
         content.title or content.file_name or content.source_uri,
         content.metadata or {},
         list(content.acl or (EVERYONE,)),
+        container,
     )
 
 

@@ -5,13 +5,14 @@ when that one goes. A change of the container's ACL or metadata replaces the mem
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from asyncpg import Record
 
 from rag_common.contracts import DocumentRef
+from rag_common.errors import PermanentError
 from rag_common.registry.acceptance import Upload, accept
 from rag_common.registry.database import Database
 from rag_common.registry.descendants import bury, lock_descendants
@@ -31,6 +32,13 @@ class Nesting:
     """Bytes."""
 
 
+class SourceTaken(PermanentError):
+    """What came in a container has the name of a document that did not."""
+
+    def __init__(self, source_uri: str) -> None:
+        super().__init__(f"there is another document called {source_uri}", code="source_taken")
+
+
 class Members:
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -38,35 +46,24 @@ class Members:
     async def accept(self, container: DocumentRef, upload: Upload) -> Accepted | None:
         """Accept one member, with the order of the container's generation; as a drop otherwise.
 
-        A document of this source that is no member of the container yet becomes one, with its access.
+        A new one has the access of the container. ``None``: the container's generation is not wanted
+        any more.
 
-        ``None``: the container's generation is not wanted any more.
+        :raises SourceTaken: a document that is no member of the container has the name; it stays as it is.
         """
         async with self._database.transaction() as connection:
             row = await _lock_container(connection, container)
             if row is None:
                 return None
-            content = upload.content
-            member = await connection.fetchval(
-                "SELECT true FROM documents WHERE collection_id = $1 AND source_uri = $2 "
-                "AND state = 'active' AND parent_id = $3",
-                row["collection_id"],
-                content.source_uri,
+            accepted = await accept(connection, container.tenant, upload, _order(row), row["id"])
+            stranger = await connection.fetchval(
+                "SELECT true FROM documents WHERE id = $1 AND state = 'active' "
+                "AND parent_id IS DISTINCT FROM $2",
+                accepted.document.document_id,
                 row["id"],
             )
-            if not member:
-                content = replace(content, acl=tuple(row["acl"]), metadata=row["metadata"])
-            accepted = await accept(
-                connection, container.tenant, replace(upload, content=content), _order(row)
-            )
-            if not member and accepted.outcome != "superseded":
-                await connection.execute(
-                    "UPDATE documents SET parent_id = $2, access_pending = $3 "
-                    "WHERE id = $1 AND state = 'active'",
-                    accepted.document.document_id,
-                    row["id"],
-                    row["access_pending"],
-                )
+            if stranger:
+                raise SourceTaken(upload.content.source_uri)
         return accepted
 
     async def retire(self, container: DocumentRef, kept: Collection[str]) -> list[str]:
@@ -147,7 +144,7 @@ async def _lock_container(connection: "Connection", container: DocumentRef) -> R
     if locked is None:
         return None
     return await connection.fetchrow(
-        "SELECT d.id, d.collection_id, d.acl, d.metadata, d.access_pending, g.order_ns, g.order_seq "
+        "SELECT d.id, g.order_ns, g.order_seq "
         "FROM documents d "
         "JOIN generations g ON g.document_id = d.id AND g.generation = $2 "
         "JOIN collections c ON c.id = d.collection_id AND c.deleted_at IS NULL WHERE d.id = $1",

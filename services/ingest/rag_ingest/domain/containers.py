@@ -15,7 +15,7 @@ from pathlib import Path
 from rag_common.contracts import PurgeDocument
 from rag_common.errors import PermanentError
 from rag_ingest.domain.announcing import Announcer
-from rag_ingest.domain.members import MAX_DEPTH, Member, Room
+from rag_ingest.domain.members import MAX_DEPTH, Member, Room, member_source, shortened
 from rag_ingest.domain.ports import Content, Contents, Delivery, Generation, Messages, Registry
 
 UPLOADS_OF_MEMBERS = uuid.UUID("0f2d2a54-9c1b-4a34-8c0e-5b7d0f3b6a21")
@@ -64,17 +64,25 @@ class Containers:
 
     async def take_in(
         self, container: Generation, members: Sequence[Member], delivery: Delivery, resume: Resume
-    ) -> None:
+    ) -> list[str]:
         """Register the members, delete those that are gone, then read one after the other.
 
         Stops early when the container is overtaken: what was registered is left to its successor.
+        Returns warnings about members that are no documents.
         """
         kept: list[str] = []
+        taken: list[str] = []
         unfinished: list[tuple[Generation, Path]] = []
         for member in members:
-            inner = await self._register(container, member, delivery)
+            try:
+                inner = await self._register(container, member, delivery)
+            except PermanentError as error:
+                if error.code != "source_taken":
+                    raise
+                taken.append(member_source(container.source_uri, member.name))
+                continue
             if inner is None:
-                return
+                return _warnings(taken)
             document, generation = inner
             kept.append(document)
             if generation is not None:
@@ -86,6 +94,7 @@ class Containers:
             except PermanentError as error:
                 await self._fail(generation, error, delivery)
             path.unlink(missing_ok=True)
+        return _warnings(taken)
 
     async def _register(
         self, container: Generation, member: Member, delivery: Delivery
@@ -124,6 +133,17 @@ class Containers:
         """The member alone: there is no job of its own that could be dead-lettered."""
         if await self._registry.fail(generation.document, error.code, error.message, delivery.attempt):
             await self._announcer.generation(generation, "failed", error)
+
+
+def _warnings(taken: list[str]) -> list[str]:
+    warnings: list[str] = []
+    if taken:
+        names = shortened(taken)
+        warnings.append(
+            f"{names}: not read, other documents have these names;"
+            " delete them and this one, and send it again."
+        )
+    return warnings
 
 
 def _upload_id(container: Generation, member: Member) -> str:

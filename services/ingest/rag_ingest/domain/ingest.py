@@ -3,6 +3,7 @@
 import json
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rag_common.contracts import (
@@ -145,7 +146,8 @@ class Ingest:
             parsed, chunks = await self._pipeline.chunks_of(source, delivery.lane, space, generation.settings)
             if parsed.members or generation.has_members:
                 # before its own chunks: whatever stops this job, the next one comes here again
-                await self._containers.take_in(generation, parsed.members, delivery, self._resume)
+                warnings = await self._containers.take_in(generation, parsed.members, delivery, self._resume)
+                parsed = replace(parsed, warnings=(*parsed.warnings, *warnings))
         # a file's name says less than its text does
         untitled = generation.title in (generation.file_name, generation.source_uri)
         chunks = in_context(parsed.title if untitled else generation.title, chunks, window_of(space))

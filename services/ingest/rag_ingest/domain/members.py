@@ -11,6 +11,8 @@ MAX_DEPTH = 3
 MAX_MEMBER_BYTES = 64 * 1024**2
 """Bytes of one member, unpacked."""
 SEPARATOR = "!/"
+_NAMED = 20
+"""Members that one warning names; it counts the others."""
 _MAX_CHARACTERS = 2000
 """Of a ``source_uri``."""
 
@@ -41,12 +43,21 @@ class Member(NamedTuple):
 def member_source(container: str, name: str) -> str:
     """The ``source_uri`` of a member: that of its container, ``!/``, its path there.
 
+    A ``!/`` of that path is written ``!%2F``, so that it cannot be the name of a member of a member.
     One that would be longer than a ``source_uri`` may be is cut, and told apart by a digest.
     """
-    source = f"{container}{SEPARATOR}{name}"
+    # first the mark of the escape itself, so that no two names become one
+    escaped = name.replace("!%", "!%25").replace(SEPARATOR, "!%2F")
+    source = f"{container}{SEPARATOR}{escaped}"
     if len(source) <= _MAX_CHARACTERS and len(source.encode()) <= MAX_SOURCE_URI_BYTES:
         return source
     digest = hashlib.sha256(source.encode()).hexdigest()[:32]
     room = MAX_SOURCE_URI_BYTES - len(digest) - 1
     kept = source[: _MAX_CHARACTERS - len(digest) - 1].encode()[:room].decode(errors="ignore")
     return f"{kept}~{digest}"
+
+
+def shortened(names: list[str]) -> str:
+    """The names in one line, as a warning lists them."""
+    shown = ", ".join(names[:_NAMED])
+    return shown if len(names) <= _NAMED else f"{shown}, … (+{len(names) - _NAMED})"

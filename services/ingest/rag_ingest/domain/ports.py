@@ -174,7 +174,10 @@ class Registry(Protocol):
     async def accept_member(
         self, container: Generation, member: Member, upload_id: str, delivery: Delivery
     ) -> Decision | None:
-        """Register what is inside a container. ``None``: that is not wanted any more."""
+        """Register what is inside a container. ``None``: that is not wanted any more.
+
+        :raises PermanentError: ``source_taken``, another document has this member's name.
+        """
 
     async def retire_members(self, container: DocumentRef, kept: Sequence[str]) -> Sequence[str]:
         """Tombstone the members that are not ``kept``, with what is inside them; their ids."""

@@ -8,11 +8,9 @@ from pathlib import Path, PurePosixPath
 
 from rag_common.contracts.documents import MEDIA_TYPE_PATTERN
 from rag_ingest.adapters.extracted import MemberRow
-from rag_ingest.domain.members import MAX_DEPTH, MAX_MEMBER_BYTES, Room
+from rag_ingest.domain.members import MAX_DEPTH, MAX_MEMBER_BYTES, Room, shortened
 
 BLOCK = 128 * 1024
-_NAMED = 20
-"""Members that one warning names; it counts the others."""
 _MAX_NAME = 1000
 """Characters of a member's name."""
 _HIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufeff]+")
@@ -64,10 +62,10 @@ class MemberFiles:
         """What was not read and why, and what is known under another name."""
         warnings: list[str] = []
         for reason, refused in self._refused.items():
-            names = _shortened(refused)
+            names = shortened(refused)
             warnings.append(f"{names}: not read, {reason}.")
         if self._renamed:
-            names = _shortened([f"{before} → {after}" for before, after in self._renamed])
+            names = shortened([f"{before} → {after}" for before, after in self._renamed])
             warnings.append(f"{names}: the path led out of the archive.")
         return warnings
 
@@ -127,8 +125,3 @@ def _too_large(size: int) -> MemberRefused:
 def _known_media_type(media_type: str | None) -> str | None:
     known = (media_type or "").lower()
     return known if known != "application/octet-stream" and _MEDIA_TYPE.fullmatch(known) else None
-
-
-def _shortened(names: list[str]) -> str:
-    shown = ", ".join(names[:_NAMED])
-    return shown if len(names) <= _NAMED else f"{shown}, … (+{len(names) - _NAMED})"
