@@ -112,6 +112,61 @@ def test_typographic_marks_of_windows_1252() -> None:
     assert decoded(text.encode("cp1252"))[0] == text
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Temperature 20 °C ± 2 °C, area 15 m²",
+        "Total: 100 €",
+        "Total: 100 €\n" * 30,
+        "Price: 100 €; café – “quoted” text…",
+        "Café",
+        "© 2024 Acme Corp.",
+        "Vi går på tur i skogen hver søndag, også når det regner.",
+        "Perché no? La città è bella.",
+        "Købmanden på hjørnet sælger æbler.",
+        "A reunião começa às dez horas, não é?",
+    ],
+)
+def test_a_few_western_letters_and_signs(text: str) -> None:
+    assert decoded(text.encode("cp1252"))[0] == text
+
+
+@pytest.mark.parametrize("encoding", ["iso8859_2", "cp1250"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Příliš žluťoučký kůň úpěl ďábelské ódy.",
+        "Wniosek należy złożyć dwa tygodnie przed urlopem, a kierownik zatwierdza go do piątku.",
+        "A kérelmet két héttel az ünnepek előtt kell benyújtani, és a fűtés megszűnik.",
+        "Zamestnanec má nárok na dovolenku; žiadosť podáva dva týždne vopred.",
+        "Zahtjev se podnosi dva tjedna prije početka, a što se tiče bolovanja, važi isto.",
+    ],
+)
+def test_central_european_text(text: str, encoding: str) -> None:
+    assert decoded(text.encode(encoding))[0] == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "העובדים זכאים לחופשה שנתית בתשלום של עשרים ושמונה ימים; את הבקשה מגישים שבועיים מראש.",
+        "ירושלים היא עיר הבירה של מדינת ישראל והעיר הגדולה ביותר בה.",
+    ],
+)
+def test_hebrew_is_not_russian_in_capitals(text: str) -> None:
+    assert decoded(text.encode("cp1255"))[0] == text
+
+
+def test_two_hebrew_words_are_refused() -> None:
+    assert refusal("שלום עולם".encode("cp1255")) == "unknown_encoding"
+
+
+@pytest.mark.parametrize("encoding", CYRILLIC)
+def test_a_line_that_begins_with_much_ascii(encoding: str) -> None:
+    text = f"{'word ' * 2000}{RUSSIAN[0]}"
+    assert decoded(text.encode(encoding))[0] == text
+
+
 def refusal(data: bytes, declared: str | None = None) -> str:
     with pytest.raises(BadDocument) as caught:
         decoded(data, declared)

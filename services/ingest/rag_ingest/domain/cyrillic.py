@@ -59,6 +59,20 @@ _UNBALANCED = math.log(0.1)
 _SMALL_BEGINNING = math.log(0.06)
 _LONELY = math.log(0.08)
 
+# Percentages in Hebrew text, roughly: they need only tell it from Russian.
+_HEBREW = dict(
+    zip(
+        "אבגדהוזחטיכלמנסעפצקרשתםןךףץ",
+        (
+            *(6.3, 4.7, 1.3, 2.6, 9.9, 10.4, 1.3, 2.5, 1.2, 11.1, 2.3, 7.4, 4.6),
+            *(2.9, 1.5, 3.2, 1.7, 1.2, 2.1, 5.6, 4.4, 5.0, 3.0, 1.4, 0.8, 0.3, 0.1),
+        ),
+        strict=True,
+    )
+)
+_HEBREW_WEIGHTS = {letter: math.log(percent / 100) for letter, percent in _HEBREW.items()}
+_FINAL_INSIDE = re.compile("[םןךףץ](?=[א-ת])")
+
 _LETTER = "[а-яёА-ЯЁ]"
 _DEFECTS = re.compile(
     # A capital after a small letter; two scripts in one word.
@@ -67,6 +81,8 @@ _DEFECTS = re.compile(
     rf"|(?<={_LETTER})[^\W\da-zA-Zа-яёА-ЯЁіїєґўІЇЄҐЎѐ-џЀ-Џ]|(?<={_LETTER})[—„«№…“]{_LETTER}|(?<!\w)[—–’]{_LETTER}"
     rf"|(?<={_LETTER})[«„№]|(?<!\S)[»”…]{_LETTER}"
     # A word of one letter that is none, unless it is an initial or a mark in a list.
+    # A letter without a sound of its own, or "ы", behind a vowel or at the beginning of a word.
+    r"|(?<=[аеёиоуыэюяьъАЕЁИОУЫЭЮЯЬЪ])[ьъыЬЪЫ]|(?<=[^а-яёА-ЯЁ])[ьъыЬЪЫ](?=[а-яёА-ЯЁ])"
     r"|(?<=[а-яё] )Я(?![\w])|(?<![\w.-])[бгджзйлмнпртфхцчшщъыьэюЗЙЛНПРТФХЦЧШЩЪЫЬЭЮ](?![\w.)'’-])"
 )
 # "Витамин С", or a dash of the other page: neither is certain.
@@ -110,11 +126,12 @@ def guess_cyrillic(data: bytes) -> CyrillicGuess | None:
     likely = sorted(texts, key=_of_letters, reverse=True)[:3]
     found = sorted(((likelihood(text), texts[text], text) for text in likely), reverse=True)
     score, encoding, text = found[0]
-    letters = sum(map(len, _WORDS.findall(text)))
+    # "100 €" a hundred times is no more certain than once.
+    letters = sum(map(len, set(_WORDS.findall(text))))
     characters = sum(not character.isascii() for character in text)
     if not letters:
         return None
-    margin = score - found[1][0] if len(found) > 1 else math.inf
+    margin = score - max(found[1][0] if len(found) > 1 else -math.inf, _as_hebrew(sample))
     return CyrillicGuess(encoding, score / characters, margin, letters)
 
 
@@ -127,6 +144,14 @@ def likelihood(text: str) -> float:
         + _UNBALANCED * _unbalanced_quotes(text)
         + _SMALL_BEGINNING * len(_SMALL_BEGINNINGS.findall(text))
     )
+
+
+def _as_hebrew(sample: bytes) -> float:
+    """As :func:`likelihood`, of a text that is read as Windows-1255: its letters are those of KOI8-R, too."""
+    text = sample.decode("cp1255", "replace")
+    characters = Counter(character for character in text if not character.isascii())
+    score = sum(count * _HEBREW_WEIGHTS.get(character, _RARE) for character, count in characters.items())
+    return score + _DEFECT * len(_FINAL_INSIDE.findall(text))
 
 
 def _unbalanced_quotes(text: str) -> int:

@@ -8,7 +8,8 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from rag_common.errors import BadDocument
-from rag_ingest.domain.cyrillic import guess_cyrillic, likelihood, sample_of
+from rag_ingest.domain.cyrillic import CODE_PAGES, guess_cyrillic, likelihood, sample_of
+from rag_ingest.domain.latin import guess_latin
 from rag_ingest.domain.sampling import near_non_ascii
 
 _BOMS: tuple[tuple[bytes, str], ...] = (
@@ -48,6 +49,9 @@ Detector = Callable[[bytes], Sequence[Guess]]
 _LEAST_CONFIDENCE = 0.02
 _AS_GOOD = 0.9
 """Guesses whose confidence is this share of the best one's are taken for equally good."""
+_FAIRLY_SURE = 0.1
+_BEYOND_LATIN = "\u0250"
+_RUSSIAN = re.compile("[а-яёА-ЯЁ]")
 
 
 def decode_marked(data: bytes) -> str | None:
@@ -115,18 +119,44 @@ def encoding_in_markup(data: bytes) -> str | None:
 
 
 def _detected(data: bytes, detector: Detector) -> str | None:
+    latin = guess_latin(data)
+    # A text that can be only this is that, whatever a detector makes of a few letters.
+    if len(latin) == 1 and (text := _plausible(data, latin[0])) is not None:
+        return text
     guesses = [guess for guess in detector(data) if guess.confidence >= _LEAST_CONFIDENCE]
-    if not guesses:
-        return None
-    best = guesses[0].confidence * _AS_GOOD
+    if latin:
+        return _plausible(data, _likeliest(latin, guesses))
+    return _first_plausible(data, guesses)
+
+
+def _likeliest(pages: Sequence[str], guesses: Sequence[Guess]) -> str:
+    """The first of the pages, unless the detector is fairly sure of another."""
+    confidence = {guess.encoding: guess.confidence for guess in guesses}
+    best = max(pages, key=lambda page: confidence.get(page, 0))
+    least = max(_FAIRLY_SURE, confidence.get(pages[0], 0) / _AS_GOOD)
+    return best if confidence.get(best, 0) >= least else pages[0]
+
+
+def _first_plausible(data: bytes, guesses: Sequence[Guess]) -> str | None:
+    best = guesses[0].confidence * _AS_GOOD if guesses else 0
     texts = [
         (guess.encoding, text)
         for guess in guesses
         if guess.confidence >= best and (text := _plausible(data, guess.encoding)) is not None
     ]
     # Python's minimum is the first of equals.
-    texts.sort(key=lambda each: each[0] != "cp1252")
+    texts = sorted((each for each in texts if _fits_the_rest(*each)), key=lambda each: each[0] != "cp1252")
     return min(texts, key=lambda each: _odd_share(each[1]))[1] if texts else None
+
+
+def _fits_the_rest(page: str, text: str) -> bool:
+    """No other alphabet among Latin words; nor Russian letters alone in a page that no Russian text is in."""
+    sample = near_non_ascii(text, _SAMPLE)
+    strange = {each for each in sample if each.isalpha() and not each.isascii()}
+    ascii_letters = sum(each.isascii() and each.isalpha() for each in sample)
+    if ascii_letters >= sum(not each.isascii() for each in sample):
+        return all(each < _BEYOND_LATIN for each in strange)
+    return page.replace("-", "_") in CODE_PAGES or not strange or not all(map(_RUSSIAN.match, strange))
 
 
 def _as_likely(data: bytes, declared: str, guessed: str) -> bool:
