@@ -12,6 +12,7 @@ from ragp.client import GatewayClient
 from ragp.console import human_bytes, out
 from ragp.language import _
 from ragp.options import ApiKey, AsJson, DataDir, Url, settings_from
+from ragp.places import place
 from ragp.target import Gateway, find_gateway
 
 app = typer.Typer(help="The documents that the platform holds.", no_args_is_help=True)
@@ -89,18 +90,21 @@ def chunks(
     url: Url = None,
     api_key: ApiKey = None,
 ) -> None:
-    """Print a document's chunks: number, page, offsets, heading, text."""
+    """Print a document's chunks: number, place, offsets, heading, text."""
     gateway = find_gateway(settings_from(data_dir=data_dir, url=url, api_key=api_key))
     found = asyncio.run(_chunks(gateway, str(document_id)))
     if as_json:
         out.print_json(data=found)
         return
+    print_chunks(found)
+
+
+def print_chunks(found: list[dict[str, Any]]) -> None:
+    """One block per chunk: where it is, then its whole text."""
     for chunk in found:
-        page = _("page {page}").format(page=chunk["page"]) + "  " if chunk["page"] is not None else ""
-        heading = escape(" > ".join(chunk["heading"]))
-        out.print(
-            f"[bold]{chunk['chunk_no']}[/bold]  [dim]{page}{chunk['start']}-{chunk['end']}  {heading}[/dim]"
-        )
+        where = ", ".join(place(chunk))
+        told = [where, f"{chunk['start']}-{chunk['end']}", " > ".join(chunk["heading"])]
+        out.print(f"[bold]{chunk['chunk_no']}[/bold]  [dim]{escape('  '.join(filter(None, told)))}[/dim]")
         out.print(chunk["text"], markup=False)
 
 

@@ -12,6 +12,7 @@ from ragp.client import GatewayClient
 from ragp.console import out
 from ragp.language import _, translate
 from ragp.options import ApiKey, AsJson, DataDir, Url, settings_from
+from ragp.places import place
 from ragp.target import Gateway, find_gateway
 
 _SHOWN_CHARACTERS = 400
@@ -108,18 +109,7 @@ def print_passages(answer: dict[str, Any]) -> None:
 
 def _title(found: dict[str, Any]) -> str:
     """The document's title, and where in it: ``Prices, sheet Fees, rows 4-9``."""
-    parts = [found["title"]]
-    if found["page"] is not None:
-        parts.append(_("page {page}").format(page=found["page"]))
-    if found["slide"] is not None:
-        parts.append(_("slide {slide}").format(slide=found["slide"]))
-    if found["sheet"] is not None:
-        parts.append(_("sheet {sheet}").format(sheet=found["sheet"]))
-    if found["rows"] is not None:
-        first, last = found["rows"]
-        rows = _("row {first}") if first == last else _("rows {first}-{last}")
-        parts.append(rows.format(first=first, last=last))
-    return ", ".join(parts)
+    return ", ".join([found["title"], *place(found)])
 
 
 def _beginning(text: str) -> str:
