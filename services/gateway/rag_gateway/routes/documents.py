@@ -5,6 +5,7 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Any
 
 import structlog
@@ -19,6 +20,7 @@ from rag_common.registry import Document
 from rag_gateway.dependencies import CallerDep, DocumentId, Gateway, GatewayDep
 from rag_gateway.domain.cursors import decode_number, decode_position, encode_number, encode_position
 from rag_gateway.domain.file_names import attachment
+from rag_gateway.domain.queueing import queue_all
 from rag_gateway.identity import Caller
 from rag_gateway.languages import LanguageDep
 from rag_gateway.problems import responses
@@ -155,8 +157,8 @@ async def change(
     )
     if reindex:
         try:
-            for each in (name, *await gateway.registry.members.inside(caller.tenant, name)):
-                await gateway.changes.update(caller.tenant, each)
+            concerned = [name, *await gateway.registry.members.inside(caller.tenant, name)]
+            await queue_all(partial(gateway.changes.update, caller.tenant), concerned)
         except TransientError as error:
             # the change is committed: the reconciler publishes what could not be queued now
             _log.warning("update_not_queued", document_id=name, reason=error.message)
@@ -178,8 +180,8 @@ async def delete(
     document = await gateway.registry.documents.delete(caller.tenant, name)
     if document.state == "deleting":
         try:
-            for each in (name, *await gateway.registry.members.inside(caller.tenant, name)):
-                await gateway.changes.purge_deleted(caller.tenant, each)
+            concerned = [name, *await gateway.registry.members.inside(caller.tenant, name)]
+            await queue_all(partial(gateway.changes.purge_deleted, caller.tenant), concerned)
         except TransientError as error:
             # the tombstone is committed: the reconciler publishes what could not be queued now
             _log.warning("purge_not_queued", document_id=name, reason=error.message)
