@@ -60,6 +60,8 @@ async def test_an_upload_with_another_acl_revokes_the_members(gateway: Gateway) 
     found = await gateway.registry.documents.get(TENANT, member["id"])
     assert found.acl == ("user:anna",)
     problem(await gateway.http.get(f"/v1/documents/{member['id']}/chunks"), 404, "unknown_document")
+    updates = [job.document_id for job in await gateway.stored(UpdateIndexedDocument)]
+    assert sorted(updates) == sorted([container["id"], member["id"]])
 
 
 async def test_deleting_the_container_deletes_and_purges_its_members(gateway: Gateway) -> None:

@@ -13,7 +13,13 @@ from ingest_files import archive, pdf
 from ingest_jobs import Claims, MakeIngest, Queue, StartProcess, again, later
 from ingest_support import Stage, drop, eventually
 
-from rag_common.contracts import EmbedChunks, IngestDocument, InlineContent, PurgeDocument
+from rag_common.contracts import (
+    EmbedChunks,
+    IngestDocument,
+    InlineContent,
+    PurgeDocument,
+    UpdateIndexedDocument,
+)
 from rag_common.errors import TransientError
 from rag_common.provision import provision
 from rag_common.registry import Document, Registry
@@ -198,6 +204,19 @@ async def test_the_next_version_of_an_archive_renews_adds_and_removes_members(
     assert purged == {first[source].id for source in gone}
     for source in gone:
         assert (await registry.documents.get("default", first[source].id)).state == "deleting"
+
+
+@pytest.mark.parametrize("members", [PACKED, {"a.txt": PACKED["a.txt"]}])
+async def test_a_drop_with_another_acl_updates_the_index_of_all_that_is_inside(
+    ingest: Ingest, queue: Queue, delivery: Delivery, registry: Registry, members: dict[str, bytes]
+) -> None:
+    await ingest.run(dropped(PACKED), delivery)
+    before = await documents(registry)
+    await ingest.run(dropped(members, acl=("user:anna",)), later(delivery))
+    updated = [
+        message.document_id for message in queue.published if isinstance(message, UpdateIndexedDocument)
+    ]
+    assert sorted(updated) == sorted(each.id for each in before.values())
 
 
 async def test_an_archive_that_becomes_a_text_has_no_members_any_more(

@@ -61,6 +61,9 @@ class World:
     async def reject(self, tenant: str, documents: Sequence[DocumentRef], key: RequestKey | None) -> None:
         self.happened.append("reject " + ",".join(document.document_id for document in documents))
 
+    async def inside(self, tenant: str, document_id: str) -> Sequence[str]:
+        return [f"{document_id}a", f"{document_id}b"]
+
     async def delete(self, name: str) -> None:
         self.happened.append(f"delete {name}")
 
@@ -135,6 +138,17 @@ async def test_an_answer_that_was_lost_rejects_but_keeps_the_bytes() -> None:
     with pytest.raises(TransientError):
         await world.run()
     assert world.happened == ["accept", "reject 0"]
+
+
+@pytest.mark.parametrize("outcome", ["accepted", "updated"])
+async def test_a_change_of_access_is_sent_to_the_index_for_all_that_is_inside(outcome: str) -> None:
+    world = World(outcomes=[outcome], reindex=True)
+    await world.run()
+    assert [each for each in world.happened if each.startswith("update")] == [
+        "update 0",
+        "update 0a",
+        "update 0b",
+    ]
 
 
 async def test_an_update_that_cannot_be_queued_is_left_to_the_reconciler() -> None:

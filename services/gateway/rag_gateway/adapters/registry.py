@@ -12,6 +12,7 @@ class AcceptingRegistry:
 
     def __init__(self, registry: Registry) -> None:
         self._accepting = registry.accepting
+        self._members = registry.members
 
     async def accept(self, tenant: str, offers: Sequence[Offer], key: RequestKey | None) -> Decisions:
         """All of the offers in one transaction."""
@@ -22,6 +23,10 @@ class AcceptingRegistry:
     async def reject(self, tenant: str, documents: Sequence[DocumentRef], key: RequestKey | None) -> None:
         """Put the documents back to what they were, and forget the key."""
         await self._accepting.reject(tenant, documents, _idempotency(key))
+
+    async def inside(self, tenant: str, document_id: str) -> list[str]:
+        """Ids of what is inside an archive or a mail."""
+        return await self._members.inside(tenant, document_id)
 
 
 class BuryingRegistry:

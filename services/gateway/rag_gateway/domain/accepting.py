@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Protocol
 
 import structlog
@@ -15,6 +16,7 @@ from pydantic import JsonValue
 
 from rag_common.contracts import DocumentRef, DocumentState
 from rag_common.errors import Overloaded, PermanentError, TransientError
+from rag_gateway.domain.queueing import queue_all
 
 _log = structlog.get_logger(__name__)
 
@@ -93,6 +95,8 @@ class Registry(Protocol):
 
     async def reject(self, tenant: str, documents: Sequence[DocumentRef], key: RequestKey | None) -> None: ...
 
+    async def inside(self, tenant: str, document_id: str) -> Sequence[str]: ...
+
 
 class Objects(Protocol):
     """The bucket of uploaded bytes."""
@@ -160,13 +164,14 @@ class AcceptDocuments:
 
     async def _follow_up(self, tenant: str, decision: Decision) -> None:
         if decision.reindex:
+            name = decision.document.document_id
             try:
-                await self._jobs.update(tenant, decision.document.document_id)
+                # what an archive or a mail holds has changed with it
+                concerned = [name, *await self._registry.inside(tenant, name)]
+                await queue_all(partial(self._jobs.update, tenant), concerned)
             except TransientError as error:
-                # the document says acl_pending, and the reconciler publishes it again
-                _log.warning(
-                    "update_not_queued", document_id=decision.document.document_id, why=error.message
-                )
+                # the documents say acl_pending, and the reconciler publishes it again
+                _log.warning("update_not_queued", document_id=name, why=error.message)
         await self._jobs.announce(decision)
 
     async def _take_back(

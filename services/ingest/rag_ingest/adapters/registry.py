@@ -130,6 +130,10 @@ class IngestRegistry:
         """Those that are gone, and what is inside them."""
         return await self._registry.members.retire(container, kept)
 
+    async def inside(self, document: DocumentRef) -> list[str]:
+        """At any depth."""
+        return await self._registry.members.inside(document.tenant, document.document_id)
+
     async def nesting(self, document: DocumentRef) -> Nesting:
         """Of a document in others."""
         return await self._registry.members.nesting(document)

@@ -96,7 +96,7 @@ class Ingest:
         generation: Generation | None = None
         if decision.upload_id == upload_id and decision.outcome in ("accepted", "resumed"):
             generation = await self._take_over(decision.document, content, delivery)
-        elif decision.reindex or decision.outcome == "resumed":
+        if decision.reindex or decision.outcome == "resumed":
             # A delivery that came before may have died between the commit and its message.
             await self._update_index(decision.document, delivery)
         if dropped is not None:
@@ -119,8 +119,11 @@ class Ingest:
         return generation
 
     async def _update_index(self, document: DocumentRef, delivery: Delivery) -> None:
-        command = UpdateIndexedDocument(tenant=document.tenant, document_id=document.document_id)
-        await self._messages.publish(command, msg_id=_message_id(document, "update", 0, delivery))
+        """Of the document and what is inside it, which has changed with it."""
+        for name in (document.document_id, *await self._registry.inside(document)):
+            command = UpdateIndexedDocument(tenant=document.tenant, document_id=name)
+            concerned = document.model_copy(update={"document_id": name})
+            await self._messages.publish(command, msg_id=_message_id(concerned, "update", 0, delivery))
 
     async def _resume(self, generation: Generation, delivery: Delivery, path: Path | None = None) -> None:
         """Go on where the generation stands; its bytes are fetched if they are not at hand."""

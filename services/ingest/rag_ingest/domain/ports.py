@@ -182,6 +182,9 @@ class Registry(Protocol):
     async def retire_members(self, container: DocumentRef, kept: Sequence[str]) -> Sequence[str]:
         """Tombstone the members that are not ``kept``, with what is inside them; their ids."""
 
+    async def inside(self, document: DocumentRef) -> Sequence[str]:
+        """Ids of the documents inside it."""
+
     async def nesting(self, document: DocumentRef) -> Nesting:
         """Where the document stands among others."""
 
