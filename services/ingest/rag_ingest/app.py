@@ -1,5 +1,6 @@
 """The ingest service, wired together: ``python -m rag_ingest.app``."""
 
+import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -16,6 +17,7 @@ from rag_common.objects import ObjectStore
 from rag_common.registry import Registry
 from rag_common.service import make_service, serve, when_available
 from rag_common.topology import Topology
+from rag_ingest.adapters import tesseract
 from rag_ingest.adapters.contents import ObjectContents
 from rag_ingest.adapters.ocr_options import OcrOptions
 from rag_ingest.adapters.parser import FileParser
@@ -37,7 +39,14 @@ PIPELINE_VERSION = 2
 
 
 def fingerprint_of(settings: IngestSettings) -> str:
-    """Names how these settings and the installed libraries turn bytes into chunks."""
+    """Names how these settings and the installed libraries and programs turn bytes into chunks.
+
+    With tesseract or a language of it installed later, the same pictures are no longer "unchanged".
+    """
+    ocr = ""
+    if settings.ocr:
+        found = tesseract.describe(shutil.which("tesseract"), settings.ocr_languages)
+        ocr = f"{settings.ocr_languages} {settings.ocr_min_confidence} {found}"
     return pipeline_fingerprint(
         {
             "pipeline": PIPELINE_VERSION,
@@ -45,7 +54,7 @@ def fingerprint_of(settings: IngestSettings) -> str:
             "langchain-text-splitters": version("langchain-text-splitters"),
             "chardet": version("chardet"),
             "ftfy": version("ftfy"),
-            "ocr": f"{settings.ocr_languages} {settings.ocr_min_confidence}" if settings.ocr else "",
+            "ocr": ocr,
             "chunk_words": settings.chunk_words,
             "chunk_characters": settings.chunk_characters,
         }
@@ -87,7 +96,7 @@ class _Service:
         async with AsyncExitStack() as stack:
             registry = self._registry = await when_available(self._connect)
             stack.push_async_callback(registry.close)
-            fingerprint = fingerprint_of(self._settings)
+            fingerprint = await asyncio.to_thread(fingerprint_of, self._settings)
             await registry.spaces.set_pipeline(fingerprint)
             directory = stack.enter_context(private_directory(self._settings.work_dir))
             pools = {lane: self._pool() for lane in LANES}

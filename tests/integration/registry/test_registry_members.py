@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from registry_support import TENANT, accept, drop, found, make_live, upload
+from registry_support import TENANT, accept, drop, embed, found, make_live, upload
 
 from rag_common.contracts import DocumentRef
 from rag_common.registry import Accepted, Document, Order, Registry, SourceTaken
@@ -56,6 +56,28 @@ async def test_a_member_of_the_next_generation_is_unchanged_or_new(registry: Reg
     assert (again.outcome, again.document) == ("unchanged", first.document)
     changed = await member(registry, container, "a.zip!/c.txt", "other")
     assert (changed.outcome, changed.document.generation) == ("accepted", 2)
+
+
+async def test_a_failed_member_is_tried_again_when_the_same_bytes_are_sent(registry: Registry) -> None:
+    container = await make_live(registry, "a.zip")
+    kept = await member(registry, container, "a.zip!/b.txt")
+    inner = await member(registry, container, "a.zip!/c.eml")
+    failed = await member(registry, inner.document, "a.zip!/c.eml!/d.png")
+    await embed(registry, inner.document)
+    assert (await accept(registry, "a.zip")).outcome == "unchanged"
+    await registry.ingesting.fail(
+        failed.document, stage="ingest", code="ocr_unavailable", message="no tesseract", attempts=1
+    )
+    again = await accept(registry, "a.zip")
+    assert (again.outcome, again.document.generation) == ("accepted", 2)
+    assert (await accept(registry, "a.zip")).outcome == "unchanged", "its job tries the member"
+    assert (await member(registry, again.document, "a.zip!/b.txt")).outcome == "unchanged"
+    inner = await member(registry, again.document, "a.zip!/c.eml")
+    assert (inner.outcome, inner.document.generation) == ("accepted", 2)
+    tried = await member(registry, inner.document, "a.zip!/c.eml!/d.png")
+    assert (tried.outcome, tried.document.generation) == ("accepted", 2)
+    assert kept.document.generation == 1
+    assert (await accept(registry, "a.zip")).outcome == "unchanged"
 
 
 async def test_a_container_that_was_overtaken_gets_no_members(registry: Registry) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import uuid
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -86,3 +87,29 @@ def test_only_settings_that_decide_the_chunks_change_the_fingerprint() -> None:
     assert fingerprint_of(IngestSettings(bulk_workers=3, parser_cpu_seconds=9)) == first
     assert fingerprint_of(IngestSettings(chunk_words=90)) != first
     assert fingerprint_of(IngestSettings(chunk_characters=900)) != first
+
+
+def test_the_fingerprint_says_what_there_is_of_tesseract(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    program = tmp_path / "tesseract"
+
+    def with_tesseract(version: str, *languages: str) -> str:
+        listed = "\n".join(["List of available languages:", *languages])
+        program.write_text(
+            f'#!/bin/sh\ncase "$1" in --version) echo "tesseract {version}";; *) echo "{listed}";; esac\n'
+        )
+        program.chmod(0o755)
+        return fingerprint_of(IngestSettings())
+
+    program.write_text("not to be run")
+    found = {
+        fingerprint_of(IngestSettings()),
+        with_tesseract("5.3.0", "eng"),
+        with_tesseract("5.3.0", "eng", "rus"),
+        with_tesseract("5.4.0", "eng", "rus"),
+    }
+    assert len(found) == 4
+    assert with_tesseract("5.4.0", "deu", "eng", "rus") in found, "nobody has asked for German"
+    assert fingerprint_of(IngestSettings(ocr=False)) not in found

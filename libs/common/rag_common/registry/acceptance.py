@@ -23,7 +23,18 @@ _LOCK_DOCUMENT = """
 _SELECT_DOCUMENT = """
     SELECT d.*, g.state AS generation_state, g.content_sha256, g.fingerprint, g.upload_id,
            g.order_ns AS generation_order_ns, g.order_seq AS generation_order_seq,
-           (SELECT pipeline_fingerprint FROM installation) AS pipeline, c.settings
+           (SELECT pipeline_fingerprint FROM installation) AS pipeline, c.settings,
+           EXISTS (
+               WITH RECURSIVE inside AS (
+                   SELECT id, latest_generation FROM documents WHERE parent_id = d.id AND state = 'active'
+                   UNION
+                   SELECT m.id, m.latest_generation FROM documents m JOIN inside ON m.parent_id = inside.id
+                   WHERE m.state = 'active'
+               )
+               SELECT FROM inside JOIN generations f
+               ON f.document_id = inside.id AND f.generation = inside.latest_generation
+               WHERE f.state = 'failed'
+           ) AS failed_inside
     FROM documents d
     JOIN collections c ON c.id = d.collection_id
     LEFT JOIN generations g ON g.document_id = d.id AND g.generation = d.latest_generation
@@ -139,10 +150,15 @@ async def _insert_document(
 
 
 def _same_bytes(row: Record, content: NewContent) -> bool:
-    """The same bytes under the same pipeline and settings; a failed generation is always tried again."""
+    """The same bytes under the same pipeline and settings.
+
+    A failed generation is always tried again; that of a member by way of all around it, unless a job that
+    will do so is under way.
+    """
     pipeline = pipeline_of(row["pipeline"], CollectionSettings.model_validate(row["settings"]))
     return (
         row["generation_state"] in (*UNFINISHED, "live")
+        and (row["generation_state"] in ("accepted", "parsing") or not row["failed_inside"])
         and row["content_sha256"] == content.sha256
         and (row["fingerprint"] is None or row["fingerprint"] == pipeline)
     )

@@ -12,6 +12,7 @@ from PIL import Image
 
 from rag_common.errors import BadDocument
 from rag_ingest.adapters.ocr_options import current
+from rag_ingest.adapters.tesseract import installed_languages
 
 PAGE_SECONDS = 30.0
 """Longest time for one page; a dense A4 page of 300 dpi takes 2 to 7 s of a core."""
@@ -171,10 +172,9 @@ def _page_text(lines: Iterable[_Line], least: float) -> PageText:
 @cache
 def _installed_languages(program: str) -> frozenset[str]:
     try:
-        found = subprocess.run((program, "--list-langs"), capture_output=True, timeout=10, check=False)  # noqa: S603
+        return installed_languages(program)
     except (FileNotFoundError, PermissionError) as error:
         raise _unavailable("tesseract is not installed", "tesseract-ocr") from error
-    return frozenset(found.stdout.decode(errors="replace").split("\n")[1:])
 
 
 def _unavailable(reason: str, packages: str) -> BadDocument:
