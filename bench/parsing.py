@@ -22,7 +22,7 @@ from ragp.drops import DropFields, Producer
 from ragp.files import SourceFile
 
 sys.path.append(str(Path(__file__).parents[1] / "tests/integration/ingest"))
-from hostile_files import hostile_files
+from hostile_files import hostile_files  # type: ignore[import-not-found]  # found on the path above
 
 _IN_STATES = """
     SELECT count(*) FROM generations g JOIN documents d ON d.id = g.document_id
