@@ -2,12 +2,13 @@
 
 import asyncio
 import random
+import time
 
 import pytest
-from registry_support import SPACE, TENANT, accept, complete, embed, found, make_live
+from registry_support import SPACE, TENANT, accept, complete, drop, embed, found, make_live, upload
 
 from rag_common.contracts import DocumentRef
-from rag_common.registry import ChunkRow, Registry, UnknownCollection
+from rag_common.registry import ChunkRow, Order, Registry, UnknownCollection
 
 
 async def _states(registry: Registry, document: DocumentRef) -> list[tuple[str | None, str]]:
@@ -126,6 +127,20 @@ async def test_a_deleted_collection_hides_its_documents_at_once(registry: Regist
     plan = await registry.indexing.purge_plan(TENANT, document.document_id, ())
     assert plan is not None
     assert plan.whole
+
+
+async def test_a_drop_into_a_new_collection_of_the_name_may_be_older_than_the_sweep_of_the_old_one(
+    registry: Registry,
+) -> None:
+    document = await make_live(registry, "a")
+    inside = await registry.members.accept(document, upload("a!/b.txt"))
+    assert inside is not None
+    await registry.collections.delete(TENANT, "handbook")
+    await registry.collections.create(TENANT, "handbook")
+    queued = Order(time.time_ns(), 1)
+    assert await registry.reconciling.delete_orphaned_documents() == 2
+    for source in ("a", "a!/b.txt"):
+        assert (await drop(registry, source, "one", queued)).outcome == "accepted"
 
 
 async def test_a_purge_takes_only_what_is_over(registry: Registry) -> None:

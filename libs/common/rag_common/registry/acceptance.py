@@ -2,13 +2,14 @@
 
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from asyncpg import Record
 
 from rag_common.contracts import EVERYONE, CollectionSettings, DocumentRef, pipeline_of
 from rag_common.registry.access import set_access, upload_name
 from rag_common.registry.collections import UnknownCollection
+from rag_common.registry.orders import late, tombstone
 from rag_common.registry.rows import UNFINISHED, Accepted, NewContent, Order
 from rag_common.registry.transitions import NOW_NS
 
@@ -70,56 +71,20 @@ async def accept(
         raise UnknownCollection(content.collection)
     document_id = await connection.fetchval(_LOCK_DOCUMENT, collection_id, content.source_uri)
     if document_id is None:
-        buried = order and await _tombstone(connection, tenant, collection_id, content, order)
-        if buried:
-            return buried
+        if order is not None:
+            buried = await tombstone(connection, tenant, content.collection, content.source_uri, order)
+            if buried is not None:
+                return _answer(buried, content, "superseded", buried["latest_generation"], state="deleted")
         await _insert_document(connection, tenant, collection_id, content, container)
         document_id = await connection.fetchval(_LOCK_DOCUMENT, collection_id, content.source_uri)
     row = await connection.fetchrow(_SELECT_DOCUMENT, document_id)
     assert row is not None  # noqa: S101 - inserted, or a concurrent insert was waited for
-    late = order and _late(row, order)
-    if late:
-        return _answer(row, content, late, row["latest_generation"])
+    seen = order and late(row, order)
+    if seen:
+        return _answer(row, content, seen, row["latest_generation"])
     if _same_bytes(row, content):
         return await _update(connection, row, content, order)
     return await _next_generation(connection, row, upload, order)
-
-
-def _late(row: Record, order: Order) -> Literal["resumed", "superseded"] | None:
-    """Whether the drop was seen before, or something newer was. ``None``: it is the newest."""
-    this = (order.time_ns, order.sequence)
-    last = (row["order_ns"], row["order_seq"])
-    made = (row["generation_order_ns"], row["generation_order_seq"])
-    # the same bytes, offered again meanwhile, have moved the document's order beyond its generation's
-    if this == last or (this == made and row["generation_state"] in UNFINISHED):
-        return "resumed"
-    return "superseded" if this < last else None
-
-
-async def _tombstone(
-    connection: "Connection", tenant: str, collection_id: uuid.UUID, content: NewContent, order: Order
-) -> Accepted | None:
-    """A drop older than the document's deletion, or its collection's, must not bring it back."""
-    row = await connection.fetchrow(
-        """
-        SELECT d.id, d.tenant, d.state, d.latest_generation
-        FROM documents d JOIN collections c ON c.id = d.collection_id
-        WHERE c.tenant = $1 AND c.name = $2 AND d.source_uri = $3
-          AND ((d.state <> 'active' AND (d.order_ns, d.order_seq) >= ($4, $5))
-            OR (c.deleted_at IS NOT NULL AND c.id <> $6
-                AND extract(epoch FROM c.deleted_at) * 1000000000 >= $4))
-        LIMIT 1
-        """,
-        tenant,
-        content.collection,
-        content.source_uri,
-        order.time_ns,
-        order.sequence,
-        collection_id,
-    )
-    if row is None:
-        return None
-    return _answer(row, content, "superseded", row["latest_generation"], state="deleted")
 
 
 async def _insert_document(

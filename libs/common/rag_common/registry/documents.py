@@ -8,9 +8,9 @@ from pydantic import JsonValue
 from rag_common.contracts import DocumentState
 from rag_common.errors import PermanentError
 from rag_common.registry.access import set_access
+from rag_common.registry.chunks import chunk_row
 from rag_common.registry.database import Database
 from rag_common.registry.descendants import bury, lock_descendants
-from rag_common.registry.ingesting import chunk_row
 from rag_common.registry.rows import ChunkRow, Document, Transition
 
 

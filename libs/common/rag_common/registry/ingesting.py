@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from asyncpg import Record
 
-from rag_common.contracts import CollectionSettings, DocumentRef, Place
+from rag_common.contracts import CollectionSettings, DocumentRef
+from rag_common.registry.chunks import chunk_row, write_chunks
 from rag_common.registry.database import Database
 from rag_common.registry.rows import UNFINISHED, ChunkRow, Generation, Order
 from rag_common.registry.transitions import advance
@@ -21,6 +22,11 @@ SELECT_GENERATION = """
     FROM generations g
     JOIN documents d ON d.id = g.document_id
     JOIN collections c ON c.id = d.collection_id
+"""
+_COMMIT = """
+    UPDATE generations SET chunk_count = $3, batch_count = $4, fingerprint = $5,
+        media_type = coalesce($6, media_type), warnings = $7
+    WHERE document_id = $1 AND generation = $2
 """
 
 
@@ -116,9 +122,7 @@ class Ingesting:
         ``False``: the generation is not wanted any more, or was committed by another delivery.
         """
         async with self._database.transaction() as connection:
-            if not await _lock_current(connection, document):
-                return False
-            if not await advance(
+            if not await _lock_current(connection, document) or not await advance(
                 connection,
                 document.document_id,
                 document.generation,
@@ -128,11 +132,7 @@ class Ingesting:
             ):
                 return False
             await connection.execute(
-                """
-                UPDATE generations SET chunk_count = $3, batch_count = $4, fingerprint = $5,
-                    media_type = coalesce($6, media_type), warnings = $7
-                WHERE document_id = $1 AND generation = $2
-                """,
+                _COMMIT,
                 document.document_id,
                 document.generation,
                 len(chunks),
@@ -141,7 +141,7 @@ class Ingesting:
                 media_type,
                 list(warnings),
             )
-            await _write_chunks(connection, document, chunks)
+            await write_chunks(connection, document, chunks)
             if title is not None:
                 await connection.execute(
                     "UPDATE documents SET title = $3 WHERE id = $1 AND title = $2",
@@ -183,28 +183,6 @@ class Ingesting:
             )
 
 
-def chunk_row(record: Record) -> ChunkRow:
-    """The row of table ``chunks`` as a value."""
-    return ChunkRow(
-        no=record["no"],
-        text=record["text"],
-        start=record["start_offset"],
-        end=record["end_offset"],
-        place=place_of(record),
-        heading=tuple(record["heading"]),
-        batch=record["batch"],
-        gap=record["gap"],
-        context=record["context"],
-    )
-
-
-def place_of(record: Record) -> Place:
-    """The place that a row of table ``chunks`` names."""
-    rows = (record["first_row"], record["last_row"]) if record["first_row"] is not None else None
-    # what is in the registry was validated when it was written
-    return Place.model_construct(page=record["page"], slide=record["slide"], sheet=record["sheet"], rows=rows)
-
-
 async def _lock_current(connection: "Connection", document: DocumentRef) -> bool:
     return bool(
         await connection.fetchval(
@@ -214,53 +192,4 @@ async def _lock_current(connection: "Connection", document: DocumentRef) -> bool
             document.tenant,
             document.generation,
         )
-    )
-
-
-async def _write_chunks(connection: "Connection", document: DocumentRef, chunks: Sequence[ChunkRow]) -> None:
-    # a generation that was put back to accepted may have chunks, and counted batches, of its first run
-    for table in ("chunks", "batches"):
-        await connection.execute(
-            f"DELETE FROM {table} WHERE document_id = $1 AND generation = $2",  # noqa: S608
-            document.document_id,
-            document.generation,
-        )
-    await connection.copy_records_to_table(
-        "chunks",
-        columns=[
-            "document_id",
-            "generation",
-            "no",
-            "text",
-            "page",
-            "slide",
-            "sheet",
-            "first_row",
-            "last_row",
-            "start_offset",
-            "end_offset",
-            "heading",
-            "batch",
-            "gap",
-            "context",
-        ],
-        records=[
-            (
-                document.document_id,
-                document.generation,
-                chunk.no,
-                chunk.text,
-                chunk.place.page,
-                chunk.place.slide,
-                chunk.place.sheet,
-                *(chunk.place.rows or (None, None)),
-                chunk.start,
-                chunk.end,
-                list(chunk.heading),
-                chunk.batch,
-                chunk.gap,
-                chunk.context,
-            )
-            for chunk in chunks
-        ],
     )

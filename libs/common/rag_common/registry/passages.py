@@ -3,8 +3,8 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
+from rag_common.registry.chunks import chunk_row, place_of
 from rag_common.registry.database import Database
-from rag_common.registry.ingesting import chunk_row, place_of
 from rag_common.registry.rows import ChunkRow, PassageRow
 
 ChunkKey = tuple[str, int, int]

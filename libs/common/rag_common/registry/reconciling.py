@@ -6,8 +6,9 @@ from datetime import datetime
 
 from rag_common.contracts import Lane
 from rag_common.registry.database import Database
+from rag_common.registry.descendants import bury
 from rag_common.registry.ingesting import SELECT_GENERATION, generation_row
-from rag_common.registry.rows import UNFINISHED, Generation
+from rag_common.registry.rows import UNFINISHED, Generation, Order
 
 RECONCILER_LOCK = 7_262_002
 """PostgreSQL advisory lock: one reconciler at a time in an installation."""
@@ -59,23 +60,16 @@ class Reconciling:
         async with self._database.transaction() as connection:
             rows = await connection.fetch(
                 """
-                WITH doomed AS (
-                    SELECT d.id, d.latest_generation, g.state FROM documents d
-                    JOIN collections c ON c.id = d.collection_id
-                    JOIN generations g ON g.document_id = d.id AND g.generation = d.latest_generation
-                    WHERE c.deleted_at IS NOT NULL AND d.state = 'active'
-                    LIMIT $1 FOR NO KEY UPDATE OF d
-                ), deleted AS (
-                    UPDATE documents d
-                    SET state = 'deleting', deleted_at = clock_timestamp(), updated_at = clock_timestamp()
-                    FROM doomed WHERE d.id = doomed.id
-                )
-                INSERT INTO transitions (document_id, generation, from_state, to_state)
-                SELECT id, latest_generation, state, 'deleting' FROM doomed RETURNING id
+                SELECT d.id FROM documents d JOIN collections c ON c.id = d.collection_id
+                WHERE c.deleted_at IS NOT NULL AND d.state = 'active'
+                LIMIT $1 FOR NO KEY UPDATE OF d
                 """,
                 limit,
             )
-        return len(rows)
+            # They keep their orders: the moment at which the collection was deleted decides which drops
+            # were before it, and a drop into a new one of that name may be older than now.
+            buried = await bury(connection, [row["id"] for row in rows], Order(0, 0))
+        return len(buried)
 
     async def unpurged(self, before: datetime, limit: int = 500) -> list[tuple[str, str, tuple[int, ...]]]:
         """(tenant, document, generations) to purge; no generations: the whole document."""

@@ -7,8 +7,8 @@ from asyncpg import Record
 
 from rag_common.contracts import DocumentRef
 from rag_common.errors import PermanentError
+from rag_common.registry.chunks import chunk_row
 from rag_common.registry.database import Database
-from rag_common.registry.ingesting import chunk_row
 from rag_common.registry.rows import UNFINISHED, ChunkRow, Installation
 from rag_common.spaces import Space
 
