@@ -32,6 +32,8 @@ PAGES = 12
 """Of one document."""
 _ORIGINALS = 25
 _HOSTILE_SHARE = 0.06
+_CROWDS = {"many.zip", "overlapping.zip", "bomb.zip"}
+"""Hundreds of members, each a document of its own: they would be more than this share."""
 _RUSSIAN = (
     "Сотруднику полагается ежегодный оплачиваемый отпуск, если в договоре не сказано иное. "
     "Заявление подают за две недели до начала, а график утверждает руководитель отдела. "
@@ -111,7 +113,7 @@ class Files:
             self._kept(f"good-{number}.pdf", make_pdf(texts[number * PAGES : (number + 1) * PAGES]))
             for number in range(_ORIGINALS)
         ]
-        self._hostile = [self._kept(name, data) for name, data in hostile_files()]
+        self._hostile = [self._kept(name, data) for name, data in hostile_files() if name not in _CROWDS]
         random.Random(5).shuffle(self._hostile)
 
     def good(self, block: str, count: int) -> list[SourceFile]:

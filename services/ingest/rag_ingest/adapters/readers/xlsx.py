@@ -7,6 +7,7 @@ part that no reader knows does no harm.
 import re
 from pathlib import Path
 
+from rag_common.errors import BadDocument
 from rag_ingest.adapters.extracted import Extracted
 from rag_ingest.adapters.readers.number_formats import BUILT_IN, GENERAL, shown
 from rag_ingest.adapters.readers.office import Package
@@ -16,6 +17,8 @@ from rag_ingest.adapters.readers.xml_stream import Words, XmlHandler
 from rag_ingest.domain.formats import MEDIA_TYPES, Format
 
 _CELL = re.compile(r"\$?([A-Za-z]{1,3})\$?([0-9]{1,7})")
+_MAX_COLUMNS = 16_384
+"""Excel's own limit, XFD."""
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
 
 
@@ -143,6 +146,12 @@ class _Sheet(XmlHandler):
         self._style = attributes.get("s", "")
         if found := _CELL.fullmatch(attributes.get("r", "")):
             self._column = _column(found.group(1))
+        if self._column >= _MAX_COLUMNS:
+            raise BadDocument(
+                f"The XLSX has a row of more than {_MAX_COLUMNS:,} columns, the most that there can be;"
+                " it may be damaged.",
+                code="damaged_file",
+            )
 
     def text(self, data: str) -> None:
         if self._in_value:
