@@ -5,6 +5,7 @@ import importlib.metadata
 import importlib.util
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -89,6 +90,7 @@ def examine(directory: DataDirectory, port: int, database_url: str | None = None
     yield _data_directory(directory)
     yield _disk(directory)
     yield _memory()
+    yield _tesseract()
     if database_url is not None:
         yield from _active_space(database_url)
 
@@ -150,6 +152,19 @@ def _data_directory(directory: DataDirectory) -> Finding:
 def _disk(directory: DataDirectory) -> Finding:
     free = shutil.disk_usage(_nearest_existing(directory.root)).free
     return _amount("disk", free, LEAST_DISK_BYTES, GOOD_DISK_BYTES, "free some space, or choose another disk")
+
+
+def _tesseract() -> Finding:
+    """The languages of the default; others are looked for with the first picture."""
+    package = "apt-get install tesseract-ocr tesseract-ocr-rus, then ragp down and ragp up"
+    program = shutil.which("tesseract")
+    if program is None:
+        return Finding("warn", "tesseract", "not installed: scans and pictures cannot be read", package)
+    listed = subprocess.run((program, "--list-langs"), capture_output=True, text=True, check=False).stdout  # noqa: S603
+    missing = {"eng", "rus"} - set(listed.split())
+    if missing:
+        return Finding("warn", "tesseract", f"lacks the data for {', '.join(sorted(missing))}", package)
+    return Finding("ok", "tesseract", program)
 
 
 def _memory() -> Finding:

@@ -4,6 +4,7 @@ import socket
 from pathlib import Path
 
 import psutil
+import pytest
 
 from rag_common.registry import SpaceCoverage
 from rag_common.spaces import E5_SMALL, MINILM
@@ -24,6 +25,20 @@ def test_a_fit_machine(tmp_path: Path) -> None:
     assert found[f"port {port}"].verdict == "ok"
     assert "will be created" in found["data directory"].detail
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("languages", [None, "eng", "eng\nrus"])
+def test_tesseract_and_its_languages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, languages: str | None
+) -> None:
+    if languages is not None:
+        program = tmp_path / "tesseract"
+        program.write_text(f"#!/bin/sh\necho 'List of languages:\n{languages}'\n")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = findings(DataDirectory(tmp_path / "data"), free_port())["tesseract"]
+    assert found.verdict == ("ok" if languages == "eng\nrus" else "warn")
+    assert found.verdict == "ok" or "tesseract-ocr-rus" in str(found.cure)
 
 
 def test_a_taken_port_fails_with_a_cure(tmp_path: Path) -> None:
