@@ -215,7 +215,7 @@ async def test_a_hint_is_sent_bare(
     await nats_client.flush()
     command = PurgeDocument(tenant="acme", document_id="d")
     await Publisher(broker, provisioned).hint(command)
-    message = await subscription.next_msg(timeout=5)
+    message = await subscription.next_msg(timeout=30)
     assert PurgeDocument.decode(message.data) == command
     assert message.headers is None
 

@@ -332,6 +332,16 @@ def test_other_files_of_office_in_the_same_container_are_refused(room: Room) -> 
     assert caught.value.code == "unsupported_format"
 
 
+@pytest.mark.parametrize(("position", "shift"), [(30, 35), (32, 40), (31, 1)])
+def test_sectors_of_an_impossible_size_are_not_allocated(position: int, shift: int, room: Room) -> None:
+    """One wrong bit in the header made the reader ask for 32 GiB."""
+    data = bytearray(WHOLE)
+    data[position] = shift
+    with pytest.raises(BadDocument) as caught:
+        read(bytes(data), "msg", room)
+    assert caught.value.code == "damaged_file"
+
+
 WHOLE = Mail("Счёт", body=BODY, attached=(File("a.txt", b"x" * 5000), Mail("In", body="in"))).encoded()
 
 

@@ -50,8 +50,18 @@ def read(path: Path, kind: Format, room: Room | None) -> Extracted:
     return mail_extracted(mail, kind, names, files)
 
 
+_SHIFTS_AT = 30
+_SECTOR_SIZES = (struct.pack("<HH", 9, 6), struct.pack("<HH", 12, 6))
+"""Of a sector and of a mini sector, as powers of two (MS-CFB 2.2)."""
+
+
 @contextmanager
 def _opened(path: Path, kind: Format) -> Iterator[OleFileIO]:
+    with path.open("rb") as file:
+        header = file.read(_SHIFTS_AT + 4)
+    # olefile allocates whatever the file says: 2^35 bytes for one wrong bit
+    if header[_SHIFTS_AT:] not in _SECTOR_SIZES:
+        raise damaged(kind)
     try:
         with OleFileIO(path) as ole:
             if not is_message(ole):
