@@ -1,7 +1,7 @@
 """The splitter of ``langchain-text-splitters``, for sentences that are too long for a chunk."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from langchain_text_splitters.character import RecursiveCharacterTextSplitter
@@ -13,6 +13,8 @@ _PAUSES = [r"(?:\r?\n[ \t]*){2,}", r"\n\s*", r"(?<=[;:,—–])\s+", r"\s+"]
 _PIECES_PER_CHUNK = 8
 """So that pieces of a sentence can be packed together with what stands before and after it."""
 _WHOLE = 1000
+_SHORT = 40
+"""Characters of a text whose weight is remembered."""
 
 
 class PhraseSplitter:
@@ -35,5 +37,15 @@ def _splitter(size: ChunkSize) -> RecursiveCharacterTextSplitter:
         strip_whitespace=False,
         chunk_overlap=0,
         chunk_size=_WHOLE // _PIECES_PER_CHUNK,
-        length_function=lambda text: math.ceil(_WHOLE * size.share(text)),
+        length_function=_weigher(size),
     )
+
+
+def _weigher(size: ChunkSize) -> Callable[[str], int]:
+    """The library weighs each word three times, and most words stand in a text more than once."""
+
+    def weight(text: str) -> int:
+        return math.ceil(_WHOLE * size.share(text))
+
+    remembered = lru_cache(maxsize=8192)(weight)
+    return lambda text: remembered(text) if len(text) <= _SHORT else weight(text)
