@@ -23,6 +23,7 @@ from faststream.nats import JStream, NatsMessage, PullSub
 from nats.aio.msg import Msg
 from pydantic import ValidationError
 
+from rag_common.broker.client import PULL_TIMEOUT
 from rag_common.broker.connection import Broker
 from rag_common.broker.deadletters import bad_message, dead_letter
 from rag_common.broker.heartbeat import Heartbeat
@@ -33,8 +34,6 @@ from rag_common.errors import PermanentError, TransientError
 from rag_common.telemetry import log_fields
 from rag_common.topology import ConsumerSpec, Topology
 
-PULL_TIMEOUT = 5.0
-"""Seconds that an idle pull waits; after a reconnect the next one starts at most this much later."""
 NAK_DELAY = 1.0
 """Seconds before a job that a draining service gives back is delivered again."""
 MAX_HOLD_PAUSE = 10.0
