@@ -13,6 +13,7 @@ from index import count_points
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 
+from rag_common.broker import flush
 from rag_common.contracts import ChunkText, DocumentEvent, DocumentRef, EmbedChunks
 
 STAGES = ("gateway", "ingest", "embedder", "retriever", "nats", "postgres")
@@ -78,7 +79,7 @@ async def unchanged(bench: Bench, corpus: list[BenchDocument]) -> dict[str, Any]
     """The same drop again; hints on ``event.document`` count the outcomes."""
     outcomes: Counter[str] = Counter()
     subscription = await bench.nats.subscribe(TOPOLOGY.subject(DocumentEvent))
-    await bench.nats.flush()
+    await flush(bench.nats)
     began = time.perf_counter()
     await bench.drop(corpus)
     while sum(outcomes.values()) < len(corpus):

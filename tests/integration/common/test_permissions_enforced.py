@@ -12,7 +12,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.api import ConsumerConfig, StreamConfig
 
-from rag_common.broker import Broker, Job, Publisher, consume, create_broker
+from rag_common.broker import Broker, Job, Publisher, consume, create_broker, flush
 from rag_common.contracts import DocumentEvent, EmbedChunks, EmbedQuery, IngestDocument
 from rag_common.objects import ObjectStore
 from rag_common.permissions import Role, inbox_prefix
@@ -178,10 +178,10 @@ async def test_nobody_listens_to_the_inboxes_of_another_role(secured_server: Nat
         service_user(secured_server, "ingest") as client,
     ):
         heard = [await spy.subscribe(subject) for subject in ("_INBOX.>", "_INBOX_ingest.>", ">")]
-        await spy.flush()
+        await flush(spy)
         await client.publish(f"{inbox_prefix('ingest')}.x", b"not even allowed")
         await client.jetstream().stream_info(TOPOLOGY.stream("INGEST"))
-        await spy.flush()
+        await flush(spy)
         assert [subscription.pending_msgs for subscription in heard] == [0, 0, 0]
 
 
@@ -206,5 +206,5 @@ async def test_the_embedder_answers_whoever_asks(secured_server: NatsServer) -> 
             await message.respond(b"vectors")
 
         await embedder.subscribe(subject, queue="embedders", cb=answer)
-        await embedder.flush()
+        await flush(embedder)
         assert (await retriever.request(subject, b"question", timeout=5)).data == b"vectors"

@@ -7,7 +7,7 @@ from common_support import MakeBroker, count, drained, embed_chunks, ingest_docu
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 
-from rag_common.broker import DuplicateMessage, Job, Publisher, consume
+from rag_common.broker import DuplicateMessage, Job, Publisher, consume, flush
 from rag_common.contracts import (
     MAX_MESSAGE_BYTES,
     EmbedChunks,
@@ -212,7 +212,7 @@ async def test_a_hint_is_sent_bare(
     broker = make_broker()
     await broker.start()
     subscription = await nats_client.subscribe(provisioned.subject(PurgeDocument))
-    await nats_client.flush()
+    await flush(nats_client)
     command = PurgeDocument(tenant="acme", document_id="d")
     await Publisher(broker, provisioned).hint(command)
     message = await subscription.next_msg(timeout=30)
@@ -238,7 +238,7 @@ async def test_replies_reach_the_one_who_asked(
     found = PassagesFound(query_id="q", passages=(), mode="hybrid")
     subject = provisioned.subject(PassagesFound, gateway="g1", query="q")
     subscription = await nats_client.subscribe(subject)
-    await nats_client.flush()
+    await flush(nats_client)
     await Publisher(broker, provisioned).reply(subject, found)
     message = await subscription.next_msg(timeout=5)
     assert PassagesFound.decode(message.data) == found

@@ -16,6 +16,7 @@ import numpy as np
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from rag_common.broker import flush
 from rag_common.contracts import (
     NOWHERE,
     DocumentRef,
@@ -71,7 +72,7 @@ async def embedder(client: Client, topology: Topology) -> AsyncIterator[list[Emb
         await message.respond(reply.encode())
 
     subscription = await client.subscribe(topology.subject(EmbedQuery), cb=answer)
-    await client.flush()
+    await flush(client)
     yield requests
     await subscription.unsubscribe()
 
@@ -169,7 +170,7 @@ class Stack:
         query_id = uuid.uuid4().hex
         reply_to = self.topology.subject(PassagesFound, gateway="test", query=query_id)
         replies = await self.client.subscribe(reply_to)
-        await self.client.flush()
+        await flush(self.client)
         defaults: dict[str, Any] = {
             "tenant": TENANT,
             "principals": ("user:alice",),

@@ -10,6 +10,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from retriever_support import SPACE, Stack, running_retriever
 
+from rag_common.broker import flush
 from rag_common.contracts import EmbedQuery, PassageScores, QueryFailed, RerankPassages
 from rag_common.registry import Registry
 from rag_common.testing import NatsServer
@@ -38,7 +39,7 @@ async def cross_encoder(client: Client, topology: Topology) -> AsyncIterator[lis
         await message.respond(PassageScores(model=request.model, scores=scores).encode())
 
     subscription = await client.subscribe(topology.subject(RerankPassages), cb=answer)
-    await client.flush()
+    await flush(client)
     yield requests
     await subscription.unsubscribe()
 

@@ -1,5 +1,6 @@
 """The message broker of every service: FastStream over JetStream, with the house rules built in."""
 
+from rag_common.broker.client import flush
 from rag_common.broker.connection import Broker, create_broker
 from rag_common.broker.consuming import consume
 from rag_common.broker.job import Handler, Job
@@ -14,4 +15,5 @@ __all__ = [
     "Publisher",
     "consume",
     "create_broker",
+    "flush",
 ]

@@ -9,6 +9,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
+from rag_common.broker import flush
 from rag_common.contracts import PassagesFound
 from rag_common.errors import TransientError
 from rag_common.topology import Topology
@@ -28,7 +29,7 @@ class ReplyInbox:
         pattern = self._topology.pattern(PassagesFound, gateway=self._gateway)
         subscription = await client.subscribe(pattern, cb=self._receive)
         # a query must not overtake the subscription that its answer needs
-        await client.flush()
+        await flush(client)
         self._subscription = subscription
 
     async def check(self) -> None:
