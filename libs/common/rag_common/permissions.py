@@ -9,15 +9,20 @@ from collections.abc import Iterable
 from typing import Literal, TypedDict
 
 from rag_common.contracts import (
+    AnswerOpened,
+    CancelQuery,
+    DescribeGenerator,
     DocumentEvent,
     EmbedChunks,
     EmbedQuery,
+    GenerateAnswer,
     IndexChunks,
     IngestDocument,
     PassagesFound,
     PurgeDocument,
     RerankPassages,
     RetrievePassages,
+    RewriteQuestion,
     UpdateIndexedDocument,
 )
 from rag_common.topology import Topology
@@ -42,6 +47,10 @@ class Permissions(TypedDict, total=False):
     publish: Allowed
     subscribe: Allowed
     allow_responses: AllowedReplies
+
+
+_ONE_RESPONSE: AllowedReplies = {"max": 1, "expires": "30s"}
+"""Whoever is asked answers to the inbox of whoever asks, once."""
 
 
 def inbox_prefix(role: str, tenant: str | None = None) -> str:
@@ -77,8 +86,10 @@ def _gateway(topology: Topology) -> Permissions:
         topology.subject(UpdateIndexedDocument),
         topology.subject(PurgeDocument),
         topology.subject(RetrievePassages),
+        topology.subject(EmbedQuery),
+        topology.subject(DescribeGenerator),
         topology.subject(DocumentEvent),
-        f"{topology.namespace}.cancel.*",
+        topology.pattern(CancelQuery),
         f"{_API}.CONSUMER.CREATE.{events}",
         f"{_API}.CONSUMER.CREATE.{events}.>",
         f"{_API}.CONSUMER.DELETE.{events}.*",
@@ -95,7 +106,9 @@ def _gateway(topology: Topology) -> Permissions:
         # The reconciler asks each stage for its oldest message.
         *(f"{_API}.STREAM.MSG.GET.{topology.stream(stage)}" for stage in ("INGEST", "EMBED", "INDEX")),
     ]
-    return _allow(publish, [topology.pattern(PassagesFound)], inbox=inbox_prefix("gateway"))
+    allowed = _allow(publish, [topology.pattern(PassagesFound)], inbox=inbox_prefix("gateway"))
+    # The generator asks whether its answer is wanted.
+    return {**allowed, "allow_responses": _ONE_RESPONSE}
 
 
 def _ingest(topology: Topology) -> Permissions:
@@ -125,15 +138,15 @@ def _embedder(topology: Topology) -> Permissions:
     ]
     questions = [topology.subject(EmbedQuery), topology.subject(RerankPassages)]
     allowed = _allow(publish, questions, inbox=inbox_prefix("embedder"))
-    # It answers to the inbox of whoever asks, once per question.
-    return {**allowed, "allow_responses": {"max": 1, "expires": "30s"}}
+    return {**allowed, "allow_responses": _ONE_RESPONSE}
 
 
 def _retriever(topology: Topology) -> Permissions:
     publish = [
-        f"{topology.namespace}.query.generate",
+        topology.subject(GenerateAnswer),
         topology.subject(EmbedQuery),
         topology.subject(RerankPassages),
+        topology.subject(RewriteQuestion),
         topology.subject(PurgeDocument),
         topology.subject(DocumentEvent),
         topology.pattern(PassagesFound),
@@ -142,16 +155,23 @@ def _retriever(topology: Topology) -> Permissions:
         *_consume(topology, "retriever-upsert", "retriever-update", "retriever-delete", "retriever-query"),
         *_delete(topology.bucket("documents")),
     ]
-    return _allow(publish, [f"{topology.namespace}.cancel.*"], inbox=inbox_prefix("retriever"))
+    return _allow(publish, [topology.pattern(CancelQuery)], inbox=inbox_prefix("retriever"))
 
 
 def _generator(topology: Topology) -> Permissions:
     publish = [
-        topology.pattern(PassagesFound),
+        topology.pattern(AnswerOpened),
+        topology.subject(EmbedQuery),
         _dead_letters(topology, "generate"),
         *_consume(topology, "generator"),
     ]
-    return _allow(publish, [f"{topology.namespace}.cancel.*"], inbox=inbox_prefix("generator"))
+    subscribe = [
+        topology.pattern(CancelQuery),
+        topology.subject(RewriteQuestion),
+        topology.subject(DescribeGenerator),
+    ]
+    allowed = _allow(publish, subscribe, inbox=inbox_prefix("generator"))
+    return {**allowed, "allow_responses": _ONE_RESPONSE}
 
 
 _SERVICES = {

@@ -21,6 +21,8 @@ _LABEL_TOKENS = {
     "event": 2,
     "dlq": 2,
     "rerank": 2,
+    "rewrite": 2,
+    "generator": 2,
     "reply": 1,
     "cancel": 1,
 }

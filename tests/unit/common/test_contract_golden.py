@@ -21,7 +21,7 @@ CONTRACTS = {
     for name, value in vars(contracts).items()
     if isinstance(value, type) and issubclass(value, Message) and value is not Message
 }
-FREE_FORM = {"metadata", "headers", "timings_ms", "ranks"}
+FREE_FORM = {"metadata", "headers", "timings_ms", "ranks", "leg_scores"}
 """Objects whose keys are data."""
 NEEDED_WITHOUT_ERROR = {"QueryVectors": {"dimension", "vectors"}, "PassageScores": {"scores"}}
 

@@ -1,18 +1,18 @@
 """Messages of answering: gateway → retriever → gateway, and retriever ↔ embedder."""
 
 import base64
-from typing import Annotated, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field, JsonValue, StringConstraints, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from rag_common.contracts.base import CollectionName, Message, Place, Principal, TenantId
 from rag_common.contracts.filters import Filter
+from rag_common.contracts.turns import AnswerOptions, Question
 
 SearchMode = Literal["hybrid", "dense", "sparse"]
 Leg = Literal["dense", "sparse"]
 MAX_EXPANSION = 20_000
 """Most characters of one widened passage."""
-Question = Annotated[str, StringConstraints(min_length=1, max_length=4000, strip_whitespace=True)]
 
 
 class RetrievePassages(Message):
@@ -44,6 +44,8 @@ class RetrievePassages(Message):
     """0: by relevance alone; 1: as different from each other as possible (MMR's ``1 - lambda``)."""
     rerank: bool | None = None
     """Whether a cross-encoder orders the best passages; ``None``: where one is configured."""
+    answer: AnswerOptions | None = None
+    """With it the passages go on to the generator, and the answer comes from there."""
 
 
 class Source(Place):
@@ -75,6 +77,8 @@ class Passage(Place):
     score: float
     ranks: dict[Leg, int]
     """Rank from 1 in each leg that proposed the passage."""
+    leg_scores: dict[Leg, float] = Field(default_factory=dict)
+    """The own score of each of these legs: the cosine, and BM25."""
     metadata: dict[str, JsonValue] = Field(default_factory=dict)
     also_in: tuple[Source, ...] = ()
     """Other documents with nearly the same text; they are no hits of their own."""
@@ -113,11 +117,13 @@ class QueryFailed(Message):
 
 
 class EmbedQuery(Message):
-    """Request (core NATS): encode questions for one space."""
+    """Request (core NATS): encode short texts for one space."""
 
     subject: ClassVar[str] = "embed.query"
 
     space: str
+    side: Literal["question", "passage"] = "question"
+    """Many models encode what is looked for and what is found differently."""
     texts: tuple[str, ...] = Field(min_length=1, max_length=64)
 
 
