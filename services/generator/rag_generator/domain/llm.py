@@ -1,0 +1,82 @@
+"""The language model as the domain sees it."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from rag_common.contracts import Adapter
+from rag_common.errors import PermanentError, TransientError
+
+
+class ModelUnavailable(TransientError):
+    """The endpoint does not answer, is busy, too slow, or broke off in the middle."""
+
+    code = "model_unavailable"
+
+
+class ModelMissing(PermanentError):
+    """The endpoint does not have the model."""
+
+    code = "model_missing"
+
+
+class ModelRefused(PermanentError):
+    """The endpoint refuses the request itself; another one may succeed."""
+
+    code = "model_refused"
+
+
+@dataclass(frozen=True, slots=True)
+class ChatMessage:
+    """One message of the conversation that a model continues."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What a model is asked. ``max_tokens``: length of its answer at most."""
+
+    messages: tuple[ChatMessage, ...]
+    max_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some text of an answer. The last one carries ``finish``, and the counts where the endpoint tells them."""
+
+    text: str
+    finish: Literal["stop", "length"] | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+class LLM(Protocol):
+    """A model behind an endpoint."""
+
+    @property
+    def adapter(self) -> Adapter: ...
+
+    @property
+    def model(self) -> str: ...
+
+    @property
+    def context_tokens(self) -> int:
+        """Tokens of prompt and answer together, at most."""
+
+    def stream(self, prompt: Prompt) -> AsyncGenerator[Piece, None]:
+        """The answer as it is written. Closing the generator, or cancelling its consumer, ends the work at the
+        endpoint.
+
+        :raises ModelUnavailable: before the first piece or after some.
+        :raises ModelMissing: before the first piece.
+        :raises ModelRefused: before the first piece.
+        """
+
+    async def check(self) -> None:
+        """Whether the endpoint answers and has the model.
+
+        :raises ModelUnavailable: it does not answer.
+        :raises ModelMissing: it does not have the model.
+        """
