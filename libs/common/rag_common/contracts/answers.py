@@ -81,6 +81,8 @@ class AnswerOpened(Message):
     prompt_version: str
     degraded: bool = False
     reason: str | None = None
+    cached: bool = False
+    """Set by the gateway, for an answer that was given before."""
 
 
 class AnswerDelta(Message):

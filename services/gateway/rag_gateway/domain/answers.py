@@ -52,6 +52,8 @@ class Ask:
     diversity: float = 0.0
     rerank: bool | None = None
     space: str | None = None
+    cache: bool = True
+    """Whether an answer that was given before will do."""
     options: AnswerOptions = field(default_factory=AnswerOptions)
 
 

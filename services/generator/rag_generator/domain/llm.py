@@ -44,7 +44,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Some text of an answer. The last one carries ``finish``, and the counts where the endpoint tells them."""
+    """Some text of an answer. The last one carries ``finish``, and the counts if the endpoint tells them."""
 
     text: str
     finish: Literal["stop", "length"] | None = None
@@ -66,8 +66,8 @@ class LLM(Protocol):
         """Tokens of prompt and answer together, at most."""
 
     def stream(self, prompt: Prompt) -> AsyncGenerator[Piece, None]:
-        """The answer as it is written. Closing the generator, or cancelling its consumer, ends the work at the
-        endpoint.
+        """The answer as it is written. Closing the generator, or cancelling its consumer, ends the work
+        at the endpoint.
 
         :raises ModelUnavailable: before the first piece or after some.
         :raises ModelMissing: before the first piece.
