@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag_ingest.domain.sentences import sentence_ends
+from rag_common.sentences import sentence_ends
 
 
 def sentences(text: str) -> list[str]:

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
+from rag_common.sentences import sentence_ends
 from rag_ingest.domain.documents import Heading
-from rag_ingest.domain.sentences import sentence_ends
 
 
 class Pause(IntEnum):
