@@ -1,5 +1,6 @@
 """The message broker of every service: FastStream over JetStream, with the house rules built in."""
 
+from rag_common.broker.cancellation import Cancellations
 from rag_common.broker.client import flush
 from rag_common.broker.connection import Broker, create_broker
 from rag_common.broker.consuming import consume
@@ -8,6 +9,7 @@ from rag_common.broker.publishing import DuplicateMessage, MessageTooLarge, Publ
 
 __all__ = [
     "Broker",
+    "Cancellations",
     "DuplicateMessage",
     "Handler",
     "Job",
