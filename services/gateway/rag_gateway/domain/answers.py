@@ -1,6 +1,6 @@
 """What an answer is to the gateway: a stream of events, and what they come to."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -32,6 +32,12 @@ class AnswerBroken(TransientError):
     code = "answer_interrupted"
 
 
+class SlowReader(TransientError):
+    """The client has not read what there was to read."""
+
+    code = "slow_reader"
+
+
 class AnswerFailed(PermanentError):
     """A service has answered that it cannot; ``code`` is that service's."""
 
@@ -60,12 +66,13 @@ class Ask:
 class Answers(Protocol):
     """Something that answers: the generator, or a layer around it (shared, cached)."""
 
-    def __call__(self, ask: Ask) -> AsyncIterator[AnswerEvent]:
-        """The events of one answer, ending with :class:`AnswerDone`. Closing the iterator cancels the answer.
+    def __call__(self, ask: Ask) -> AsyncGenerator[AnswerEvent, None]:
+        """The events of one answer, ending with :class:`AnswerDone`. Closing the generator cancels the answer.
 
         :raises Overloaded: too many questions wait; before the first event.
         :raises AnswerTimedOut: the deadline has passed.
         :raises AnswerBroken: a piece is missing.
+        :raises SlowReader: too many events wait to be taken.
         :raises AnswerFailed: the retriever or the generator refuses.
         :raises TransientError: NATS is away.
         """
