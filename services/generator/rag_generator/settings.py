@@ -27,18 +27,19 @@ class GeneratorSettings(ServiceSettings):
     llm: Literal["auto", "ollama", "openai", "extractive"] = Field(
         "auto",
         description="Who writes the answers: ollama, openai (any OpenAI-compatible endpoint), extractive"
-        " (nobody: sentences are quoted), or auto: Ollama where it answers and has the model, else extractive.",
+        " (nobody: sentences are quoted), or auto: Ollama where it answers and has the model, else"
+        " extractive.",
     )
     llm_model: str | None = Field(
         None,
         min_length=1,
-        description=f"Model that writes the answers; none: {OLLAMA_MODEL} of Ollama. openai needs a name here.",
+        description=f"Model that writes the answers; none: {OLLAMA_MODEL} of Ollama. openai needs a name.",
     )
     ollama_url: HttpUrl = Field("http://127.0.0.1:11434", description="Ollama.")
     ollama_keep_alive: str = Field(
         "30m",
-        pattern=r"^(-1|0|[0-9]+(ms|s|m|h))$",
-        description="How long Ollama keeps the model loaded after its last answer; -1: for ever.",
+        pattern="^(0|-?[0-9]+(ms|s|m|h))$",
+        description="How long Ollama keeps the model loaded after its last answer; -1m: for ever.",
     )
     openai_url: HttpUrl | None = Field(
         None, description="Base URL of the OpenAI-compatible endpoint, with its /v1."

@@ -1,0 +1,107 @@
+"""Stands between questions and a model: turns, deadlines, and rest for an endpoint that fails."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+
+from rag_common.contracts import Adapter
+from rag_common.errors import PermanentError
+from rag_generator.domain.breaker import Breaker
+from rag_generator.domain.choosing import Endpoint
+from rag_generator.domain.llm import ModelUnavailable, Piece, Prompt
+
+
+class GuardedLLM:
+    """An endpoint that is asked ``concurrency`` things at a time, and none while its breaker is open.
+
+    A question waits ``first_token`` seconds at most for its turn, and again for the first token; further
+    ones must come within ``idle`` seconds. Whatever takes longer raises :class:`ModelUnavailable`.
+    """
+
+    def __init__(
+        self, endpoint: Endpoint, breaker: Breaker, *, concurrency: int, first_token: float, idle: float
+    ) -> None:
+        self._endpoint = endpoint
+        self._breaker = breaker
+        self._turns = asyncio.Semaphore(concurrency)
+        self._first_token = first_token
+        self._idle = idle
+
+    @property
+    def adapter(self) -> Adapter:
+        return self._endpoint.adapter
+
+    @property
+    def model(self) -> str:
+        return self._endpoint.model
+
+    @property
+    def context_tokens(self) -> int:
+        return self._endpoint.context_tokens
+
+    async def check(self) -> None:
+        await self._endpoint.check()
+
+    async def models(self) -> tuple[str, ...]:
+        return await self._endpoint.models()
+
+    async def prepare(self) -> None:
+        await self._endpoint.prepare()
+
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[Piece, None]:
+        """See :class:`LLM`; pieces without text are left out, save the last one."""
+        if self._breaker.is_open:
+            raise self._resting()
+        async with self._turn():
+            call = self._breaker.enter()
+            if call is None:
+                raise self._resting()
+            try:
+                async with aclosing(self._timed(prompt)) as pieces:
+                    async for piece in pieces:
+                        if piece.finish is not None:
+                            # Before it is handed on: nobody need ask for more after the last piece.
+                            self._breaker.succeeded(call)
+                        if piece.text or piece.finish is not None:
+                            yield piece
+            except ModelUnavailable:
+                self._breaker.failed(call)
+                raise
+            except PermanentError:
+                # It answers: what is wrong lies with the request.
+                self._breaker.succeeded(call)
+                raise
+            except BaseException:
+                self._breaker.left(call)
+                raise
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(self._first_token):
+                await self._turns.acquire()
+        except TimeoutError as error:
+            raise ModelUnavailable(
+                f"the model {self.model} is busy with other questions", code="model_busy"
+            ) from error
+        try:
+            yield
+        finally:
+            self._turns.release()
+
+    async def _timed(self, prompt: Prompt) -> AsyncGenerator[Piece, None]:
+        limit = self._first_token
+        async with aclosing(self._endpoint.stream(prompt)) as pieces:
+            while True:
+                try:
+                    async with asyncio.timeout(limit):
+                        piece = await anext(pieces, None)
+                except TimeoutError as error:
+                    raise ModelUnavailable(f"the model {self.model} said nothing for {limit:g} s") from error
+                if piece is None:
+                    return
+                yield piece
+                limit = self._idle
+
+    def _resting(self) -> ModelUnavailable:
+        return ModelUnavailable(f"the model {self.model} has failed several times and is given a rest")
