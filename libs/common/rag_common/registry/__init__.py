@@ -6,7 +6,9 @@ a later try may succeed) or a :class:`~rag_common.errors.PermanentError` named f
 
 from rag_common.registry.acceptance import Upload
 from rag_common.registry.accepting import AcceptedUploads, Accepting
+from rag_common.registry.answers import Answers, Feedback, GivenAnswer, NewAnswer, Rating, UnknownAnswer
 from rag_common.registry.collections import CollectionExists, Collections, UnknownCollection
+from rag_common.registry.conversations import Conversation, Conversations, UnknownConversation
 from rag_common.registry.database import Database
 from rag_common.registry.documents import Documents, UnknownDocument
 from rag_common.registry.idempotency import IdempotencyConflict, IdempotencyKey
@@ -57,6 +59,8 @@ class Registry:
         self.passages = Passages(database)
         self.spaces = Spaces(database)
         self.reconciling = Reconciling(database)
+        self.conversations = Conversations(database)
+        self.answers = Answers(database)
 
     @classmethod
     async def connect(cls, url: str, pool_size: int = 8) -> "Registry":
@@ -81,19 +85,24 @@ __all__ = [
     "Collection",
     "CollectionExists",
     "Completion",
+    "Conversation",
     "Document",
     "DocumentsUnderWay",
+    "Feedback",
     "Generation",
+    "GivenAnswer",
     "IdempotencyConflict",
     "IdempotencyKey",
     "IndexSource",
     "Installation",
     "Members",
     "Nesting",
+    "NewAnswer",
     "NewContent",
     "Order",
     "PassageRow",
     "PurgePlan",
+    "Rating",
     "Registry",
     "SourceTaken",
     "Space",
@@ -101,7 +110,9 @@ __all__ = [
     "SpaceIncomplete",
     "SpaceKnown",
     "Transition",
+    "UnknownAnswer",
     "UnknownCollection",
+    "UnknownConversation",
     "UnknownDocument",
     "UnknownSpace",
     "Upload",

@@ -1,0 +1,237 @@
+"""Answers that were given, and what callers say of them. A row belongs to its owner, as a conversation does.
+
+The text of an answer repeats documents. So it is handed out, to its reader and to a prompt, only while the
+caller may read every document that it is made of: what was deleted or revoked is not told again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from asyncpg import Record
+from pydantic import JsonValue
+
+from rag_common.errors import PermanentError
+from rag_common.registry.conversations import UnknownConversation
+from rag_common.registry.database import Database
+
+Rating = Literal["up", "down"]
+_WITHHELD = """
+    EXISTS (SELECT FROM unnest(a.documents) AS used (id) WHERE NOT EXISTS (
+        SELECT FROM documents d JOIN collections c ON c.id = d.collection_id AND c.deleted_at IS NULL
+        WHERE d.id = used.id AND d.tenant = $1 AND d.state = 'active' AND d.acl && $2::text[]))
+"""
+"""Whether the answer ``a`` is made of a document that the principals in ``$2`` may not read now."""
+
+
+class UnknownAnswer(PermanentError):
+    code = "unknown_answer"
+
+    def __init__(self, answer_id: str) -> None:
+        super().__init__(f"there is no answer {answer_id!r}, or it is not yours")
+
+
+@dataclass(frozen=True, slots=True)
+class NewAnswer:
+    """A complete answer. ``documents``: ids of all that its text may repeat."""
+
+    id: str
+    conversation_id: str | None
+    title: str
+    """For a conversation that has none yet."""
+    question: str
+    standalone: str
+    text: str
+    citations: list[JsonValue]
+    documents: tuple[str, ...]
+    answered: bool
+    adapter: str
+    model: str | None
+    prompt_version: str
+    degraded: bool
+    cached: bool
+    timings_ms: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    rating: Rating
+    comment: str | None
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class GivenAnswer:
+    """An answer in a conversation. ``withheld``: the caller may no longer read all that it is made of."""
+
+    id: str
+    position: int
+    question: str
+    text: str
+    citations: list[dict[str, Any]]
+    documents: tuple[str, ...]
+    answered: bool
+    degraded: bool
+    withheld: bool
+    created_at: datetime
+    feedback: Feedback | None
+
+
+class Answers:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def record(self, tenant: str, owner: str, answer: NewAnswer) -> None:
+        """Add the answer. Of those that end in one conversation at once, each gets a position of its own.
+
+        :raises UnknownConversation: none of this owner; nothing is kept.
+        """
+        async with self._database.transaction() as connection:
+            position = None
+            if answer.conversation_id is not None:
+                # the row stays locked to the commit: answers of one conversation come one after the other
+                position = await connection.fetchval(
+                    "UPDATE conversations SET answers = answers + 1, title = coalesce(title, $4), "
+                    "updated_at = clock_timestamp() "
+                    "WHERE tenant = $1 AND owner = $2 AND id = $3 RETURNING answers",
+                    tenant,
+                    owner,
+                    answer.conversation_id,
+                    answer.title,
+                )
+                if position is None:
+                    raise UnknownConversation(answer.conversation_id)
+            await connection.execute(
+                "INSERT INTO answers (id, tenant, owner, conversation_id, position, question, standalone, "
+                "text, citations, documents, answered, adapter, model, prompt_version, degraded, cached, "
+                "timings_ms) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17)",
+                answer.id,
+                tenant,
+                owner,
+                answer.conversation_id,
+                position,
+                answer.question,
+                answer.standalone,
+                answer.text,
+                answer.citations,
+                list(answer.documents),
+                answer.answered,
+                answer.adapter,
+                answer.model,
+                answer.prompt_version,
+                answer.degraded,
+                answer.cached,
+                answer.timings_ms,
+            )
+
+    async def messages(
+        self,
+        tenant: str,
+        owner: str,
+        principals: Sequence[str],
+        conversation_id: str,
+        *,
+        after: int = 0,
+        limit: int = 50,
+    ) -> list[GivenAnswer]:
+        """In the order of their positions, which count from 1.
+
+        :raises UnknownConversation: none of this owner.
+        """
+        where = "AND a.position > $5 ORDER BY a.position LIMIT $6"
+        return await self._given(where, tenant, owner, principals, conversation_id, after, limit)
+
+    async def last(
+        self, tenant: str, owner: str, principals: Sequence[str], conversation_id: str, limit: int
+    ) -> list[GivenAnswer]:
+        """The last ``limit`` answers that are not withheld, the oldest first.
+
+        :raises UnknownConversation: none of this owner.
+        """
+        where = f"AND NOT ({_WITHHELD}) ORDER BY a.position DESC LIMIT $5"
+        return (await self._given(where, tenant, owner, principals, conversation_id, limit))[::-1]
+
+    async def _given(
+        self,
+        where: str,
+        tenant: str,
+        owner: str,
+        principals: Sequence[str],
+        conversation_id: str,
+        *values: int,
+    ) -> list[GivenAnswer]:
+        # an outer join, so that one statement tells an empty conversation from none
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(
+                f"""
+                SELECT shown.* FROM conversations v LEFT JOIN LATERAL (
+                    SELECT a.*, {_WITHHELD} AS withheld,
+                        f.rating, f.comment, f.updated_at AS feedback_at
+                    FROM answers a LEFT JOIN feedback f ON f.answer_id = a.id AND f.owner = $3
+                    WHERE a.conversation_id = v.id {where}
+                ) shown ON true
+                WHERE v.tenant = $1 AND v.owner = $3 AND v.id = $4
+                """,  # noqa: S608 - made of constants
+                tenant,
+                list(principals),
+                owner,
+                conversation_id,
+                *values,
+            )
+        if not rows:
+            raise UnknownConversation(conversation_id)
+        return [_given(row) for row in rows if row["id"] is not None]
+
+    async def give_feedback(
+        self, tenant: str, owner: str, answer_id: str, rating: Rating, comment: str | None
+    ) -> bool:
+        """Say what the owner thinks of an answer, instead of what was said before; whether that was nothing.
+
+        :raises UnknownAnswer: none of this owner.
+        """
+        async with self._database.connection() as connection:
+            created = await connection.fetchval(
+                # xmax is 0 in a row that was inserted, and not updated, by this statement
+                "INSERT INTO feedback (answer_id, owner, rating, comment) "
+                "SELECT id, owner, $4, $5 FROM answers WHERE tenant = $1 AND owner = $2 AND id = $3 "
+                "ON CONFLICT (answer_id, owner) DO UPDATE SET rating = excluded.rating, "
+                "comment = excluded.comment, updated_at = clock_timestamp() RETURNING xmax = 0",
+                tenant,
+                owner,
+                answer_id,
+                rating,
+                comment,
+            )
+        if created is None:
+            raise UnknownAnswer(answer_id)
+        return bool(created)
+
+    async def forget(self, before: datetime, limit: int = 500) -> int:
+        """Remove answers outside conversations that are older, with their feedback; how many there were."""
+        async with self._database.connection() as connection:
+            done: str = await connection.execute(
+                "DELETE FROM answers WHERE id IN (SELECT id FROM answers "
+                "WHERE conversation_id IS NULL AND created_at < $1 "
+                "ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED)",
+                before,
+                limit,
+            )
+        return int(done.removeprefix("DELETE "))
+
+
+def _given(row: Record) -> GivenAnswer:
+    rated = row["rating"] is not None
+    return GivenAnswer(
+        id=str(row["id"]),
+        position=row["position"],
+        question=row["question"],
+        text=row["text"],
+        citations=row["citations"],
+        documents=tuple(str(document) for document in row["documents"]),
+        answered=row["answered"],
+        degraded=row["degraded"],
+        withheld=row["withheld"],
+        created_at=row["created_at"],
+        feedback=Feedback(row["rating"], row["comment"], row["feedback_at"]) if rated else None,
+    )
