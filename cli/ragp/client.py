@@ -5,6 +5,7 @@ import json
 import time
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -12,11 +13,11 @@ from typing import Any, Self
 from urllib.parse import quote
 
 import httpx
+from httpx_sse import ServerSentEvent
 
 from ragp.errors import CommandError, GatewayError
+from ragp.responses import Json, decoded_body, error_of, events_of, retry_after
 from ragp.target import Gateway
-
-Json = dict[str, Any]
 
 _TIMEOUT = httpx.Timeout(30.0, read=120.0)
 _BUSY = frozenset({429, 503})
@@ -137,6 +138,44 @@ class GatewayClient:
         """A search whose body the caller has made."""
         return await self._request("POST", "/v1/search", json=body)
 
+    async def post_question(self, body: Json) -> Json:
+        """The whole answer to a question whose body the caller has made."""
+        return await self._request("POST", "/v1/ask", json={**body, "stream": False})
+
+    async def stream_answer(self, body: Json) -> AsyncIterator[ServerSentEvent]:
+        """The events of an answer as they come; the last is ``done``.
+
+        :raises GatewayError: also for an answer that ends in the event ``error``.
+        :raises CommandError: the connection broke off in the middle.
+        """
+        for left in reversed(range(_ATTEMPTS)):
+            async with self._answer(body) as response:
+                if response.status_code not in _BUSY or left == 0:
+                    async for event in events_of(response):
+                        yield event
+                    return
+            await asyncio.sleep(min(retry_after(response), _LONGEST_WAIT))
+
+    @asynccontextmanager
+    async def _answer(self, body: Json) -> AsyncIterator[httpx.Response]:
+        """The response with its events still to come, or with the whole problem."""
+        try:
+            async with self._http.stream("POST", "/v1/ask", json={**body, "stream": True}) as response:
+                if not response.is_success:
+                    await response.aread()
+                yield response
+        except httpx.TransportError as error:
+            raise self._no_answer(error) from error
+
+    async def new_conversation(self, title: str | None = None) -> Json:
+        return await self._request("POST", "/v1/conversations", json={"title": title} if title else {})
+
+    def _no_answer(self, error: httpx.TransportError) -> CommandError:
+        return CommandError(
+            f"the gateway at {self._url} does not answer: {error or type(error).__name__}",
+            cure="`ragp status` shows the local stack; `ragp up --detach` starts it",
+        )
+
     async def _request(self, method: str, path: str, *, file: Path | None = None, **content: Any) -> Json:
         started = time.monotonic()
         attempt = 0
@@ -147,11 +186,11 @@ class GatewayClient:
             patient = time.monotonic() < max(started, self._last_taken) + self._patience
             if response.status_code not in _BUSY or (attempt >= _ATTEMPTS and not patient):
                 break
-            await asyncio.sleep(min(_retry_after(response), _LONGEST_WAIT))
+            await asyncio.sleep(min(retry_after(response), _LONGEST_WAIT))
         if not response.is_success:
-            raise _error(response)
+            raise error_of(response)
         self._last_taken = time.monotonic()
-        return _decoded(response)
+        return decoded_body(response)
 
     async def _send_patiently(
         self, method: str, path: str, file: Path | None, content: Json
@@ -162,10 +201,7 @@ class GatewayClient:
                 return await self._send(method, path, file, content)
             except httpx.TransportError as error:
                 if time.monotonic() >= deadline:
-                    raise CommandError(
-                        f"the gateway at {self._url} does not answer: {error or type(error).__name__}",
-                        cure="`ragp status` shows the local stack; `ragp up --detach` starts it",
-                    ) from error
+                    raise self._no_answer(error) from error
             await asyncio.sleep(_RECONNECT_SECONDS)
 
     async def _send(self, method: str, path: str, file: Path | None, content: Json) -> httpx.Response:
@@ -181,39 +217,3 @@ def _document_path(document_id: str) -> str:
     if document_id in (".", ".."):
         raise CommandError(f"{document_id!r} is not the id of a document")
     return "/v1/documents/" + quote(document_id, safe="")
-
-
-def _decoded(response: httpx.Response) -> Json:
-    try:
-        decoded = response.json() if response.content else {}
-    except ValueError:
-        decoded = None
-    if not isinstance(decoded, dict):
-        raise CommandError(
-            f"{response.url} answers with something that is not the API", cure="check --url or RAGP_URL"
-        )
-    return decoded
-
-
-def _retry_after(response: httpx.Response) -> float:
-    try:
-        return float(response.headers.get("Retry-After", "1"))
-    except ValueError:
-        return 1.0
-
-
-def _error(response: httpx.Response) -> GatewayError:
-    """From a problem (RFC 9457), or from whatever a proxy in between has answered."""
-    if response.has_redirect_location:
-        # Not followed: the key is for this gateway alone.
-        return GatewayError(
-            f"the gateway at {response.url} sends us to {response.headers['Location']}",
-            status=response.status_code, code="", cure="give the address that it names with --url",
-        )  # fmt: skip
-    try:
-        problem = response.json()
-        message, code = problem.get("detail") or problem["title"], problem.get("code", "")
-    except (ValueError, KeyError, AttributeError):
-        message, code = f"HTTP {response.status_code} {response.reason_phrase}", ""
-    cure = "check RAGP_API_KEY" if response.status_code == httpx.codes.UNAUTHORIZED else None
-    return GatewayError(message, status=response.status_code, code=code, cure=cure)

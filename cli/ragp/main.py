@@ -6,6 +6,7 @@ from typing import Any
 import typer
 
 from ragp.commands import (
+    ask,
     doctor,
     documents,
     drop,
@@ -58,6 +59,8 @@ app.command("migrate")(migrate.migrate)
 app.command("ingest")(ingest.ingest)
 app.command("drop")(drop.drop)
 app.command("search")(search.search)
+app.command("ask")(ask.ask)
+app.command("chat")(ask.chat)
 app.command("eval")(evaluate.evaluate)
 app.add_typer(documents.app, name="documents")
 app.add_typer(spaces.app, name="spaces")

@@ -14,11 +14,12 @@ from pydantic import ValidationError
 
 from rag_common.contracts import DeadLetter, DocumentEvent
 from rag_common.topology import Topology
-from ragp.client import GatewayClient, Json
+from ragp.client import GatewayClient
 from ragp.errors import CommandError
 from ragp.files import SourceFile
 from ragp.following import TERMINAL, reason_of, settled_state
 from ragp.outcomes import Outcome
+from ragp.responses import Json
 
 SILENCE_SECONDS = 5.0
 """After so long without a hint the API is asked: one may have been lost."""
