@@ -21,14 +21,16 @@ from rag_gateway.adapters.event_feed import EventFeed
 from rag_gateway.adapters.installation import StampedInstallation
 from rag_gateway.adapters.jobs import GatewayJobs
 from rag_gateway.adapters.queues import JetStreamQueues
+from rag_gateway.adapters.records import AnswerRecords
 from rag_gateway.adapters.registry import AcceptingRegistry, BuryingRegistry
 from rag_gateway.adapters.replies import ReplyInbox
 from rag_gateway.authentication import RequireKey
-from rag_gateway.background import in_background, keep_open, keep_reconciling
+from rag_gateway.background import in_background, keep_forgetting, keep_open, keep_reconciling
 from rag_gateway.dependencies import Gateway
 from rag_gateway.domain.accepting import AcceptDocuments
 from rag_gateway.domain.dead_letters import BuryDocuments
 from rag_gateway.domain.reconciling import Pace, Reconciler
+from rag_gateway.domain.recording import Recorder
 from rag_gateway.domain.searching import Searches
 from rag_gateway.handlers import dead_letter_handler
 from rag_gateway.identity import ApiKeys, Caller, bootstrap_key
@@ -105,6 +107,7 @@ class _Service:
             for work in (
                 keep_open(self._inbox, broker),
                 keep_reconciling(reconciler, settings.reconcile_interval, self.metrics),
+                keep_forgetting(registry.answers, settings.answer_retention_days, settings.sweep_interval),
             ):
                 await stack.enter_async_context(in_background(work))
             yield
@@ -119,6 +122,7 @@ class _Service:
             accept=AcceptDocuments(AcceptingRegistry(registry), objects, jobs),
             changes=jobs,
             searches=Searches(self._inbox, jobs, timeout=settings.search_timeout, most=settings.max_searches),
+            recorder=Recorder(AnswerRecords(registry), self.metrics.answers_lost.inc),
             feed=EventFeed(self._jetstream, self._topology),
             metrics=self.metrics,
             stopping=self.stopping,

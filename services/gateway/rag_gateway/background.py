@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 import nats.errors
@@ -15,6 +16,9 @@ from rag_gateway.domain.reconciling import ForeignInstallation, Reconciler
 from rag_gateway.metrics import GatewayMetrics
 
 _CONNECT_POLL = 0.1
+_FORGOTTEN_AT_ONCE = 500
+_FORGETTING_PAUSE = 0.5
+"""Seconds between two of these batches."""
 _log = structlog.get_logger(__name__)
 
 
@@ -75,3 +79,24 @@ async def keep_reconciling(reconciler: Reconciler, interval: float, metrics: Gat
             metrics.reconciled.labels(action).inc(count)
         if done:
             _log.info("reconciled", **done)
+
+
+class OldAnswers(Protocol):
+    async def forget(self, before: datetime, limit: int) -> int: ...
+
+
+async def keep_forgetting(answers: OldAnswers, days: int, interval: float) -> None:
+    """Every ``interval`` seconds remove answers outside conversations that are older than so many days."""
+    pause = interval
+    while True:
+        await asyncio.sleep(pause)
+        pause = interval
+        try:
+            removed = await answers.forget(datetime.now(UTC) - timedelta(days=days), _FORGOTTEN_AT_ONCE)
+            if removed == _FORGOTTEN_AT_ONCE:
+                # in small batches: none of them holds locks for long
+                pause = _FORGETTING_PAUSE
+        except TransientError as error:
+            _log.warning("forgetting_waits", code=error.code, reason=error.message)
+        except Exception:  # noqa: BLE001 - logged with its stack; the next turn must still come
+            _log.exception("forgetting_failed")

@@ -14,6 +14,7 @@ from rag_common.contracts import CollectionName, DocumentEvent
 from rag_common.objects import StoredObject
 from rag_common.registry import Registry
 from rag_gateway.domain.accepting import AcceptDocuments
+from rag_gateway.domain.recording import Recorder
 from rag_gateway.domain.searching import Searches
 from rag_gateway.identity import Caller
 from rag_gateway.metrics import GatewayMetrics
@@ -58,6 +59,7 @@ class Gateway:
     accept: AcceptDocuments
     changes: Changes
     searches: Searches
+    recorder: Recorder
     feed: Feed
     metrics: GatewayMetrics
     stopping: asyncio.Event

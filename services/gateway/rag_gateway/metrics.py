@@ -32,6 +32,14 @@ class GatewayMetrics:
         self.degraded = Counter(
             "rag_searches_degraded", "Searches answered without one of their legs.", registry=registry
         )
+        self.answers_lost = Counter(
+            "rag_answers_not_recorded",
+            "Answers that reached their client while the registry could not keep them.",
+            registry=registry,
+        )
+        self.feedback = Counter(
+            "rag_feedback", "What callers said of answers, by their rating.", ["rating"], registry=registry
+        )
         self.dead_letters = Counter(
             "rag_dead_letters",
             "Dead letters, by stage, code and whether a document has failed by it.",

@@ -55,6 +55,12 @@ class GatewaySettings(DatabaseSettings):
     event_heartbeat: float = Field(
         15.0, gt=0, description="Seconds between two comments on an idle event stream."
     )
+    answer_retention_days: int = Field(
+        90,
+        ge=1,
+        le=36500,
+        description="Days for which answers outside of conversations are kept, with their feedback.",
+    )
     reconcile_interval: float = Field(15.0, gt=0, description="Seconds between two turns of the reconciler.")
     reconcile_margin: float = Field(
         30.0,
