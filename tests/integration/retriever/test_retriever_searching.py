@@ -27,6 +27,8 @@ async def test_a_question_finds_its_passage(stack: Stack, encoder: list[EmbedQue
     assert best.heading == ("Chapter",)
     assert best.metadata == {"lang": "en"}
     assert best.ranks == {"dense": 1, "sparse": 1}
+    assert 0 < best.leg_scores["dense"] <= 1
+    assert best.leg_scores["sparse"] > 0
     assert found.mode == "hybrid"
     assert not found.degraded
     assert found.timings_ms.keys() == {"queue", "encode", "index", "registry"}

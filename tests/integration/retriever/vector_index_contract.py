@@ -211,6 +211,24 @@ class VectorIndexContract:
         assert {hit.key.no: hit.ranks for hit in hybrid} == {1: {"dense": 1}, 2: {"dense": 2, "sparse": 1}}
         assert [hit.score for hit in hybrid] == pytest.approx([0.5, 0.5])
 
+    async def test_a_hit_has_the_own_score_of_each_leg(self, index: VectorIndex) -> None:
+        await index.upsert(SPACE, [make_point(1), make_point(2), make_point(15)])
+        hybrid, dense, sparse = await index.query_batch(
+            [search(dense=1, sparse=2), search(dense=1, sparse=None), search(dense=None, sparse=2)]
+        )
+        cosines = {no: float(direction(1) @ direction(no)) for no in (1, 2, 15)}
+        assert {hit.key.no: hit.leg_scores for hit in dense} == {
+            no: {"dense": pytest.approx(cosine, abs=1e-3)} for no, cosine in cosines.items()
+        }
+        bm25 = sparse[0].score
+        assert bm25 > 0
+        assert sparse[0].leg_scores == {"sparse": bm25}
+        assert {hit.key.no: hit.leg_scores for hit in hybrid} == {
+            1: {"dense": pytest.approx(cosines[1], abs=1e-3)},
+            2: {"dense": pytest.approx(cosines[2], abs=1e-3), "sparse": pytest.approx(bm25)},
+            15: {"dense": pytest.approx(cosines[15], abs=1e-3)},
+        }
+
     async def test_the_lexical_leg_counts_as_much_as_it_can_match(self, index: VectorIndex) -> None:
         await index.upsert(SPACE, [make_point(1), make_point(2)])
         (hits,) = await index.query_batch([replace(search(dense=1), sparse=terms(2, 998, 999))])

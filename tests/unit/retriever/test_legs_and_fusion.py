@@ -61,6 +61,12 @@ def test_fusion_adds_the_shares_of_the_legs() -> None:
     hits = fuse({"dense": DENSE, "sparse": SPARSE}, limit=10)
     assert [hit.key.no for hit in hits] == [2, 1, 3, 4]
     assert hits[0].ranks == {"dense": 2, "sparse": 1}
+    assert [hit.leg_scores for hit in hits] == [
+        {"dense": 0.85, "sparse": 8.0},
+        {"dense": 0.9},
+        {"sparse": 6.0},
+        {"dense": 0.8},
+    ]
     assert [hit.score for hit in hits] == pytest.approx([(0.5 + 1) / 2, 1 / 2, 0.75 / 2, 0])
 
 
@@ -106,6 +112,7 @@ def test_equal_scores_are_ordered_by_chunk() -> None:
 def test_one_leg_keeps_its_scores() -> None:
     hits = fuse({"sparse": [(key(5), 7.0), (key(1), 5.0)]}, limit=1)
     assert [(hit.key.no, hit.score, hit.ranks) for hit in hits] == [(5, 7.0, {"sparse": 1})]
+    assert hits[0].leg_scores == {"sparse": 7.0}
     assert fuse({}, limit=3) == []
 
 

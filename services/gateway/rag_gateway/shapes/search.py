@@ -99,6 +99,7 @@ EXAMPLE_PASSAGES: dict[str, Any] = {
             "text": "Everyone has 28 days of leave a year.",
             "score": 0.91,
             "ranks": {"dense": 1, "sparse": 2},
+            "leg_scores": {"dense": 0.63, "sparse": 7.4},
             "metadata": {"department": "hr"},
             "also_in": [
                 {

@@ -24,6 +24,7 @@ def passage(candidate: Candidate) -> Passage:
         text=row.text,
         score=candidate.hit.score,
         ranks=candidate.hit.ranks,
+        leg_scores=candidate.hit.leg_scores,
         metadata=row.metadata,
         also_in=_sources(candidate, candidate.copies),
     )

@@ -38,17 +38,21 @@ def fuse(legs: Mapping[Leg, LegHits], limit: int, *, coverage: float = 1.0) -> l
     """
     if len(legs) == 1:
         ((leg, found),) = legs.items()
-        return [Hit(key, score, {leg: rank}) for rank, (key, score) in enumerate(found[:limit], 1)]
+        return [
+            Hit(key, score, {leg: rank}, {leg: score}) for rank, (key, score) in enumerate(found[:limit], 1)
+        ]
     lexical = min(1.0, coverage / FULL_COVERAGE)
     scores: dict[ChunkKey, float] = {}
     ranks: dict[ChunkKey, dict[Leg, int]] = {}
+    own_scores: dict[ChunkKey, dict[Leg, float]] = {}
     for leg, found in legs.items():
         weight = lexical if leg == "sparse" else 1.0
-        for rank, ((key, _), share) in enumerate(zip(found, _normalised(leg, found), strict=True), 1):
+        for rank, ((key, own), share) in enumerate(zip(found, _normalised(leg, found), strict=True), 1):
             ranks.setdefault(key, {})[leg] = rank
+            own_scores.setdefault(key, {})[leg] = own
             scores[key] = scores.get(key, 0.0) + weight * share / (1.0 + lexical)
     ordered = sorted(scores.items(), key=lambda scored: (-scored[1], scored[0]))
-    return [Hit(key, score, ranks[key]) for key, score in ordered[:limit]]
+    return [Hit(key, score, ranks[key], own_scores[key]) for key, score in ordered[:limit]]
 
 
 def _normalised(leg: Leg, found: LegHits) -> list[float]:

@@ -129,11 +129,15 @@ class ChunkKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A chunk that the index proposes, with its rank from 1 in each leg that found it."""
+    """A chunk that the index proposes.
+
+    ``ranks``: from 1, in each leg that found it; ``leg_scores``: the cosine or the BM25 score there.
+    """
 
     key: ChunkKey
     score: float
     ranks: dict[Leg, int] = field(default_factory=dict)
+    leg_scores: dict[Leg, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
