@@ -1,4 +1,4 @@
-"""``make demo``: start the platform on this machine, ingest the example corpus, search it, stop."""
+"""``make demo``: start the platform on this machine, ingest the example corpus, search it, ask it, stop."""
 
 import json
 import os
@@ -34,6 +34,20 @@ SEARCHES = (
 )
 SCAN = Search("Кто дежурит в новогодние праздники?", "Орлову")
 """Answered by a scanned page, where tesseract is there to read it."""
+
+
+class Question(NamedTuple):
+    """A question, and words that what its answer cites must hold; ``None``: the documents do not say."""
+
+    question: str
+    expected: str | None
+
+
+QUESTIONS = (
+    Question("How much is the daily allowance on board a vessel?", "90 euros"),
+    Question("Кто утверждает отчёт о командировке и в какой срок?", "пяти рабочих дней"),
+    Question("Who won the chess world championship in 1985?", None),
+)
 
 
 class DemoError(Exception):
@@ -79,6 +93,20 @@ def search(wanted: Search) -> None:
         raise DemoError(f"no passage says {wanted.expected!r}")
 
 
+def ask(wanted: Question) -> None:
+    """:raises DemoError: the answer cites nothing with the expected words, or knows what nobody wrote."""
+    arguments = ("ask", wanted.question, "--collection", COLLECTION)
+    ragp(*arguments)
+    command = _command(*arguments, "--json")
+    run = subprocess.run(command, env=own_environment(), stdout=subprocess.PIPE, check=True)
+    answer = json.loads(run.stdout)
+    if answer["answered"] != (wanted.expected is not None):
+        raise DemoError("the answer was found where there is none, or not found where there is one")
+    quotes = [" ".join(citation["quote"].split()) for citation in answer["citations"]]
+    if wanted.expected is not None and not any(wanted.expected in quote for quote in quotes):
+        raise DemoError(f"the answer cites nothing that says {wanted.expected!r}")
+
+
 def show() -> None:
     ragp("ingest", "examples/corpus/en", "--collection", COLLECTION)
     scans = "rus" in installed_languages()
@@ -89,6 +117,8 @@ def show() -> None:
     ragp("drop", *map(str, paths), "--collection", COLLECTION)
     for wanted in (*SEARCHES, SCAN) if scans else SEARCHES:
         search(wanted)
+    for question in QUESTIONS:
+        ask(question)
 
 
 def installed_languages() -> frozenset[str]:
@@ -99,7 +129,8 @@ def installed_languages() -> frozenset[str]:
 
 def farewell(started: bool, port: list[str]) -> None:
     lines = [
-        (f'ragp search "who may be on deck?" -c {COLLECTION}', "ask something else"),
+        (f'ragp ask "who may be on deck?" -c {COLLECTION}', "ask something else"),
+        (f"ragp chat -c {COLLECTION}", "ask one question after another"),
         (f"ragp ingest PATH... -c {COLLECTION}", "add files or directories of your own"),
         ("ragp status", "processes, memory, queues"),
         ("ragp key show", "the key for the HTTP API"),
