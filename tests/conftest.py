@@ -58,7 +58,8 @@ async def provisioned(topology: Topology, jetstream: JetStreamContext) -> AsyncI
     """The same namespace with its streams, consumers and buckets."""
     await provision(jetstream, topology)
     yield topology
-    for name in [*(spec.name for spec in topology.streams), *(spec.stream for spec in topology.buckets)]:
+    buckets = [*topology.buckets, *topology.key_values]
+    for name in [*(spec.name for spec in topology.streams), *(spec.stream for spec in buckets)]:
         with contextlib.suppress(NotFoundError):
             await jetstream.delete_stream(name)
 

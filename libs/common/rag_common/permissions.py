@@ -25,7 +25,7 @@ from rag_common.contracts import (
     RewriteQuestion,
     UpdateIndexedDocument,
 )
-from rag_common.topology import Topology
+from rag_common.topology import KeyValueSpec, Topology
 
 Role = Literal["gateway", "ingest", "embedder", "retriever", "generator", "producer", "operator"]
 
@@ -102,6 +102,7 @@ def _gateway(topology: Topology) -> Permissions:
         *_write(documents),
         *_read(documents),
         *_purge(documents),
+        *_remember(topology.key_value("answers")),
         *_stream_infos(topology),
         # The reconciler asks each stage for its oldest message.
         *(f"{_API}.STREAM.MSG.GET.{topology.stream(stage)}" for stage in ("INGEST", "EMBED", "INDEX")),
@@ -226,6 +227,13 @@ def _read(bucket: str) -> Iterable[str]:
     stream = f"OBJ_{bucket}"
     yield f"{_API}.DIRECT.GET.{stream}"
     yield f"{_API}.DIRECT.GET.{stream}.>"
+
+
+def _remember(bucket: KeyValueSpec) -> Iterable[str]:
+    """Writing values and reading them by their keys."""
+    yield bucket.subject(">")
+    yield f"{_API}.DIRECT.GET.{bucket.stream}.{bucket.subject('>')}"
+    yield f"{_API}.STREAM.INFO.{bucket.stream}"
 
 
 def _delete(bucket: str) -> Iterable[str]:

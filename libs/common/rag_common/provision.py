@@ -13,7 +13,7 @@ from nats.js import JetStreamContext
 from nats.js.api import ConsumerConfig, ConsumerInfo, StreamConfig
 
 from rag_common.errors import PermanentError, TransientError
-from rag_common.server_configs import bucket_config, consumer_config, stream_config
+from rag_common.server_configs import bucket_config, consumer_config, key_value_config, stream_config
 from rag_common.topology import ConsumerSpec, Topology
 
 CURE = "run 'ragp provision'"
@@ -33,6 +33,7 @@ _STREAM_FIELDS = (
     "num_replicas",
     "allow_rollup_hdrs",
     "allow_direct",
+    "allow_msg_ttl",
 )
 _CONSUMER_FIELDS = (
     "filter_subject",
@@ -100,8 +101,15 @@ async def provision(
     return tuple(drifts)
 
 
-async def verify(jetstream: JetStreamContext, topology: Topology, consumers: Iterable[str]) -> None:
-    """Check that these consumers and their streams are as provisioned; creates nothing.
+async def verify(
+    jetstream: JetStreamContext,
+    topology: Topology,
+    consumers: Iterable[str],
+    key_values: Iterable[str] = (),
+) -> None:
+    """Check that these consumers with their streams, and key-value buckets, are as provisioned.
+
+    Creates nothing.
 
     :raises TopologyMismatch: something is missing or differs.
     :raises TransientError: JetStream does not answer.
@@ -114,6 +122,8 @@ async def verify(jetstream: JetStreamContext, topology: Topology, consumers: Ite
             problems += await _compare_stream(jetstream, stream_config(streams[name]))
         for spec in specs:
             problems += await _compare_consumer(jetstream, spec)
+        for name in key_values:
+            problems += await _compare_stream(jetstream, key_value_config(topology.key_value(name)))
     except (nats.errors.Error, TimeoutError) as error:
         raise _failure(error) from error
     if problems:
@@ -128,7 +138,11 @@ def _failure(error: Exception) -> TopologyMismatch | TransientError:
 
 
 def _stream_configs(topology: Topology) -> Sequence[StreamConfig]:
-    return [*map(stream_config, topology.streams), *map(bucket_config, topology.buckets)]
+    return [
+        *map(stream_config, topology.streams),
+        *map(bucket_config, topology.buckets),
+        *map(key_value_config, topology.key_values),
+    ]
 
 
 async def _provision_stream(

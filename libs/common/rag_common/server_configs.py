@@ -10,7 +10,7 @@ from nats.js.api import (
     StreamConfig,
 )
 
-from rag_common.topology import BucketSpec, ConsumerSpec, StreamSpec
+from rag_common.topology import BucketSpec, ConsumerSpec, KeyValueSpec, StreamSpec
 
 
 def stream_config(spec: StreamSpec) -> StreamConfig:
@@ -51,6 +51,32 @@ def bucket_config(spec: BucketSpec) -> StreamConfig:
         num_replicas=spec.replicas,
         allow_rollup_hdrs=True,
         allow_direct=True,
+    )
+
+
+def key_value_config(spec: KeyValueSpec) -> StreamConfig:
+    """The stream behind a key-value bucket, as the ``nats`` command line and nats-py make it.
+
+    It differs in one thing: what is old makes room for what is new.
+    """
+    return StreamConfig(
+        name=spec.stream,
+        subjects=[spec.subject(">")],
+        retention=RetentionPolicy.LIMITS,
+        storage=StorageType.MEMORY,
+        max_age=spec.max_age,
+        duplicate_window=120.0,
+        max_msgs=-1,
+        max_bytes=spec.max_bytes,
+        max_msgs_per_subject=1,
+        max_msg_size=spec.max_value_bytes,
+        discard=DiscardPolicy.OLD,
+        discard_new_per_subject=False,
+        num_replicas=spec.replicas,
+        deny_delete=True,
+        allow_rollup_hdrs=True,
+        allow_direct=True,
+        allow_msg_ttl=True,
     )
 
 

@@ -87,7 +87,30 @@ class BucketSpec:
         return f"OBJ_{self.name}"
 
 
-# The short names of streams and subjects here; a Topology puts the namespace in front.
+@dataclass(frozen=True, slots=True)
+class KeyValueSpec:
+    """One key-value bucket in memory that forgets: one value per key, the oldest go first.
+
+    ``max_age`` is in seconds; a value may be given a shorter life. ``max_bytes`` bounds all values together,
+    ``max_value_bytes`` one of them. ``stream`` is the stream that holds the bucket.
+    """
+
+    name: str
+    max_age: float
+    max_bytes: int
+    max_value_bytes: int
+    replicas: int = 1
+
+    @property
+    def stream(self) -> str:
+        return f"KV_{self.name}"
+
+    def subject(self, key: str) -> str:
+        """Where a value is stored; ``>`` for those of all keys."""
+        return f"$KV.{self.name}.{key}"
+
+
+# The short names of streams, subjects and buckets here; a Topology puts the namespace in front.
 _STREAMS = (
     # 200,000 leaves room for a drop of 100,000 files behind another one. The server counts headers
     # into the message size: 1 MiB admits every inline drop and keeps its dead letter, in base64,
@@ -137,6 +160,11 @@ _STREAMS = (
     StreamSpec("DLQ", ("dlq.*",), "limits", max_age=30 * DAY, max_msgs_per_subject=1_000_000),
 )
 
+_KEY_VALUES = (
+    # Answers that were given before. A typical one takes 10 to 20 KB, most of it passages.
+    KeyValueSpec("answers", max_age=3600.0, max_bytes=64 * 1024 * 1024, max_value_bytes=256 * 1024),
+)
+
 _CONSUMERS = (
     ConsumerSpec("ingest-interactive", "INGEST", "ingest.interactive.*", "ingest"),
     ConsumerSpec("ingest-bulk", "INGEST", "ingest.bulk.*", "ingest"),
@@ -166,6 +194,7 @@ class Topology:
     streams: tuple[StreamSpec, ...] = field(init=False)
     consumers: tuple[ConsumerSpec, ...] = field(init=False)
     buckets: tuple[BucketSpec, ...] = field(init=False)
+    key_values: tuple[KeyValueSpec, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         for tenant in self.tenants:
@@ -187,6 +216,9 @@ class Topology:
                 for spec in _CONSUMERS
             ),
             buckets=tuple(BucketSpec(self.bucket(name), self.replicas) for name in names),
+            key_values=tuple(
+                replace(spec, name=self.bucket(spec.name), replicas=self.replicas) for spec in _KEY_VALUES
+            ),
         )
 
     def _set(self, **values: Sequence[object]) -> None:
@@ -228,6 +260,13 @@ class Topology:
             if spec.name == name:
                 return spec
         raise KeyError(f"no consumer named {name!r}")
+
+    def key_value(self, name: str) -> KeyValueSpec:
+        """``answers`` → its bucket. :raises KeyError: there is no such bucket."""
+        for spec in self.key_values:
+            if spec.name == self.bucket(name):
+                return spec
+        raise KeyError(f"no key-value bucket named {name!r}")
 
     def with_consumer(self, name: str, **changes: Unpack[ConsumerOverrides]) -> "Topology":
         """A copy in which one consumer differs; both provisioning and consuming must use it."""

@@ -22,7 +22,8 @@ async def handler(_: EmbedChunks, __: Job) -> None:
 
 async def test_everything_is_created_once(topology: Topology, jetstream: JetStreamContext) -> None:
     drifts = await provision(jetstream, topology)
-    assert len(drifts) == len(topology.streams) + len(topology.buckets) + len(topology.consumers)
+    buckets = len(topology.buckets) + len(topology.key_values)
+    assert len(drifts) == len(topology.streams) + buckets + len(topology.consumers)
     assert all(drift.field is None and drift.fixed for drift in drifts)
     assert await provision(jetstream, topology) == ()
     await verify(jetstream, topology, ALL)
