@@ -1,4 +1,4 @@
-"""What quoting and grounding need from outside."""
+"""What answering needs from outside."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -6,6 +6,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from rag_common.contracts import AnswerDelta, AnswerOpened, Message
 from rag_common.errors import TransientError
 
 Vectors = NDArray[np.float32]
@@ -25,4 +26,24 @@ class SentenceEncoder(Protocol):
         """Shape (texts, dimension), in the order of the texts; every row has length 1.
 
         :raises EncoderUnavailable: no usable answer in time.
+        """
+
+
+class Replies(Protocol):
+    """The way to those who asked."""
+
+    async def send(self, reply_to: str, message: Message) -> None:
+        """Put the message on its way; nobody tells whether it arrives.
+
+        :raises TransientError: NATS is away.
+        :raises PermanentError: the message is too large.
+        """
+
+    async def wanted(self, reply_to: str, message: AnswerOpened | AnswerDelta) -> bool:
+        """Send the message as a request; whether somebody is there and wants the answer to go on.
+
+        The message is ahead of whatever is sent after this has begun to wait.
+
+        :raises TransientError: nobody has said in time, or NATS is away.
+        :raises PermanentError: the message is too large.
         """
