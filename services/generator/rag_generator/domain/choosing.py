@@ -1,6 +1,7 @@
 """Which model writes the answers, or that none does: then they consist of quotations."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -8,10 +9,12 @@ import structlog
 
 from rag_common.contracts import GeneratorDescription
 from rag_common.errors import RagError
-from rag_generator.domain.llm import LLM, ModelMissing, ModelUnavailable
+from rag_generator.domain.llm import LLM, ModelMissing
 
 CHECK_SECONDS = 10.0
-"""Between two looks at the endpoint: so long may a model that was just pulled go unnoticed."""
+"""Between two looks at an endpoint that cannot be used: so long may a model that was pulled go unnoticed."""
+RECHECK_SECONDS = 60.0
+"""Between two looks at one that can; what happens to it in between, the questions learn."""
 
 _log = structlog.get_logger(__name__)
 
@@ -20,17 +23,21 @@ class Endpoint(LLM, Protocol):
     """A model whose endpoint can be looked at."""
 
     async def models(self) -> tuple[str, ...]:
-        """Names of the models that the endpoint has.
+        """Names of the models that the endpoint has; none where it does not tell.
 
         :raises ModelUnavailable: it does not answer.
         :raises ModelRefused: it answers, but not us.
         """
 
+    def missing(self, names: Sequence[str]) -> ModelMissing | None:
+        """What is wrong if the endpoint has these models and no others."""
+
     async def prepare(self) -> None:
-        """Load the model, which may take a minute, so that no question has to wait for it.
+        """Load the model, which may take minutes, so that no question has to wait for it.
 
         :raises ModelUnavailable: it was not loaded.
         :raises ModelMissing: there is none.
+        :raises ModelRefused: it cannot be loaded.
         """
 
 
@@ -58,7 +65,8 @@ class Models:
         self._usable = endpoint is not None and not optional
         self._names: tuple[str, ...] = ()
         self._reason: str | None = None
-        self._looked = False
+        self._told: GeneratorDescription | None = None
+        self._prepared = False
 
     async def current(self) -> Chosen:
         """Who answers the next question. Asks nobody."""
@@ -78,45 +86,39 @@ class Models:
         )
 
     async def refresh(self) -> None:
-        """Look at the endpoint; a change is logged, and a model that has become usable is loaded."""
-        if self._endpoint is None:
-            return
-        before = (self._looked, self._usable, self._reason)
-        self._reason = await self._look(self._endpoint)
-        self._looked = True
-        if (self._looked, self._usable, self._reason) != before:
-            chosen = (await self.current()).llm
-            _log.info(
-                "model_chosen",
-                adapter=chosen.adapter if chosen else "extractive",
-                model=chosen.model if chosen else None,
-                reason=self._reason,
-            )
-            if self._reason is None:
-                await self._prepare(self._endpoint)
+        """Look at the endpoint. Who answers is logged when it was not known, or has changed."""
+        if self._endpoint is not None:
+            self._reason = await self._look(self._endpoint)
+            self._prepared = self._prepared and self._reason is None
+        now = await self.describe("")
+        if self._told is None or (now.adapter, now.reason) != (self._told.adapter, self._told.reason):
+            _log.info("model_chosen", adapter=now.adapter, model=now.model, reason=now.reason)
+        self._told = now
 
     async def watch(self) -> None:
-        """Refresh every :data:`CHECK_SECONDS`, until cancelled."""
+        """Load the model whenever it has become usable, and look at the endpoint again, until cancelled."""
+        if self._endpoint is None:
+            return
         while True:
+            if self._reason is None and not self._prepared:
+                await self._prepare(self._endpoint)
+            await asyncio.sleep(RECHECK_SECONDS if self._reason is None else CHECK_SECONDS)
             await self.refresh()
-            await asyncio.sleep(CHECK_SECONDS)
 
     async def _look(self, endpoint: Endpoint) -> str | None:
         """What is wrong, if anything."""
         try:
             self._names = await endpoint.models()
-            await endpoint.check()
-        except ModelMissing as error:
-            self._usable = not self._optional
-            return error.message
         except RagError as error:
             return error.message
-        self._usable = True
-        return None
+        missing = endpoint.missing(self._names)
+        self._usable = missing is None or not self._optional
+        return missing.message if missing else None
 
     async def _prepare(self, endpoint: Endpoint) -> None:
+        self._prepared = True
         try:
             await endpoint.prepare()
-        except (ModelUnavailable, ModelMissing) as error:
-            # The first question will load it, or be told what is wrong.
+        except RagError as error:
+            # The first question has it loaded, or is told what is wrong.
             _log.warning("model_not_loaded", model=endpoint.model, reason=error.message)

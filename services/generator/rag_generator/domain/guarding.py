@@ -1,14 +1,14 @@
 """Stands between questions and a model: turns, deadlines, and rest for an endpoint that fails."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 
 from rag_common.contracts import Adapter
 from rag_common.errors import PermanentError
 from rag_generator.domain.breaker import Breaker
 from rag_generator.domain.choosing import Endpoint
-from rag_generator.domain.llm import ModelUnavailable, Piece, Prompt
+from rag_generator.domain.llm import ModelMissing, ModelUnavailable, Piece, Prompt
 
 
 class GuardedLLM:
@@ -44,6 +44,9 @@ class GuardedLLM:
 
     async def models(self) -> tuple[str, ...]:
         return await self._endpoint.models()
+
+    def missing(self, names: Sequence[str]) -> ModelMissing | None:
+        return self._endpoint.missing(names)
 
     async def prepare(self) -> None:
         await self._endpoint.prepare()
@@ -101,7 +104,9 @@ class GuardedLLM:
                 if piece is None:
                     return
                 yield piece
-                limit = self._idle
+                if piece.text:
+                    # Some endpoints greet with an empty piece before they have read the prompt.
+                    limit = self._idle
 
     def _resting(self) -> ModelUnavailable:
         return ModelUnavailable(f"the model {self.model} has failed several times and is given a rest")

@@ -1,0 +1,202 @@
+"""Any endpoint with OpenAI's chat completions as a language model: vLLM, llama.cpp, a hosted one.
+
+It speaks HTTP by itself. The official client would bring four more packages into the service and retries
+of its own, for one request whose reply is read line by line.
+"""
+
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing, contextmanager
+from typing import Any
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from rag_common.contracts import Adapter
+from rag_generator.domain.llm import ModelMissing, ModelRefused, ModelUnavailable, Piece, Prompt
+
+CHECK_TIMEOUT = 5.0
+"""Seconds for the list of models, which may be far away."""
+TEMPERATURE = 0.1
+"""An answer from passages is to keep to them."""
+MAX_LINE = 1024 * 1024
+"""Bytes of one event; a delta has a few hundred."""
+MAX_BODY = 64 * 1024
+"""Bytes of a refusal that are read."""
+
+
+class _Delta(BaseModel):
+    content: str | None = None
+
+
+class _Choice(BaseModel):
+    delta: _Delta = _Delta()
+    finish_reason: str | None = None
+
+
+class _Usage(BaseModel):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+class _Chunk(BaseModel):
+    """One event of the stream; the last one has no choices, and the usage if the endpoint tells it."""
+
+    choices: tuple[_Choice, ...] = ()
+    usage: _Usage | None = None
+    error: Any = None
+
+
+class _Model(BaseModel):
+    id: str
+
+
+class _Models(BaseModel):
+    data: tuple[_Model, ...] = ()
+
+
+class _Problem(BaseModel):
+    """What is told of a refusal. Its ``message`` is not: some endpoints repeat the request there, and one
+    a part of the key."""
+
+    code: str | int | None = None
+    type: str | None = None
+
+
+class _Refusal(BaseModel):
+    error: _Problem | None = None
+
+
+class OpenAI:
+    """One model of an endpoint; ``client`` has its base URL (with ``/v1/``) and its key."""
+
+    adapter: Adapter = "openai"
+
+    def __init__(self, client: httpx.AsyncClient, model: str, *, context_tokens: int) -> None:
+        self._client = client
+        self.model = model
+        self.context_tokens = context_tokens
+
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[Piece, None]:
+        """See :class:`~rag_generator.domain.llm.LLM`."""
+        body = {
+            "model": self.model,
+            "messages": [{"role": each.role, "content": each.content} for each in prompt.messages],
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            "max_tokens": prompt.max_tokens,
+            "temperature": TEMPERATURE,
+        }
+        with _translated():
+            async with self._client.stream("POST", "chat/completions", json=body) as response:
+                if response.is_error:
+                    raise self._refusal(response.status_code, await _beginning(response))
+                async with aclosing(_pieces(response)) as pieces:
+                    async for piece in pieces:
+                        yield piece
+
+    async def models(self) -> tuple[str, ...]:
+        """See :class:`~rag_generator.domain.choosing.Endpoint`."""
+        with _translated():
+            response = await self._client.get("models", timeout=CHECK_TIMEOUT)
+            if response.status_code == httpx.codes.NOT_FOUND:
+                return ()  # OpenAI has such a list; being compatible does not take one
+            if response.is_error:
+                raise self._refusal(response.status_code, response.content)
+            return tuple(model.id for model in _Models.model_validate_json(response.content).data)
+
+    def missing(self, names: Sequence[str]) -> ModelMissing | None:
+        """See :class:`~rag_generator.domain.choosing.Endpoint`."""
+        return self._missing() if names and self.model not in names else None
+
+    async def check(self) -> None:
+        """See :class:`~rag_generator.domain.llm.LLM`."""
+        if missing := self.missing(await self.models()):
+            raise missing
+
+    async def prepare(self) -> None:
+        """Such an endpoint has its model loaded."""
+
+    def _missing(self) -> ModelMissing:
+        return ModelMissing(f"the language model's endpoint does not have {self.model}: see RAG_LLM_MODEL")
+
+    def _refusal(self, status: int, body: bytes) -> ModelMissing | ModelRefused | ModelUnavailable:
+        try:
+            problem = _Refusal.model_validate_json(body).error
+        except ValidationError:
+            problem = None
+        said = (problem.code or problem.type if problem else None) or status
+        if status == httpx.codes.NOT_FOUND and problem:
+            return self._missing()
+        if status == httpx.codes.NOT_FOUND:
+            return ModelRefused("nothing answers chat completions at RAG_OPENAI_URL: it should end in /v1")
+        if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+            return ModelRefused("the language model's endpoint refuses the key: see RAG_OPENAI_API_KEY")
+        if status in (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE):
+            return ModelUnavailable("the language model's endpoint is busy", code="model_busy")
+        if status < 500:
+            return ModelRefused(f"the language model's endpoint refuses the request: {said}")
+        return ModelUnavailable(f"the language model's endpoint failed: {said}")
+
+
+async def _beginning(response: httpx.Response) -> bytes:
+    body = b""
+    async for block in response.aiter_bytes():
+        body += block
+        if len(body) > MAX_BODY:
+            break
+    return body
+
+
+async def _pieces(response: httpx.Response) -> AsyncGenerator[Piece, None]:
+    """The last piece waits for the end of the stream: the usage comes after the finish."""
+    finish, usage = None, _Usage()
+    async with aclosing(_events(response)) as events:
+        async for data in events:
+            if data == b"[DONE]":
+                break
+            chunk = _Chunk.model_validate_json(data)
+            if chunk.error is not None:
+                raise ModelUnavailable("the language model failed in the middle of an answer")
+            usage = chunk.usage or usage
+            for choice in chunk.choices:
+                finish = choice.finish_reason or finish
+                yield Piece(choice.delta.content or "")
+    if finish is None:
+        raise ModelUnavailable("the language model's endpoint broke off in the middle of an answer")
+    yield Piece(
+        "",
+        "length" if finish == "length" else "stop",
+        prompt_tokens=usage.prompt_tokens,
+        completion_tokens=usage.completion_tokens,
+    )
+
+
+async def _events(response: httpx.Response) -> AsyncGenerator[bytes, None]:
+    """The data of server-sent events, one line each.
+
+    Lines end at a line feed only: what else :meth:`str.splitlines` takes for an end may stand in JSON.
+    """
+    rest = b""
+    async for block in response.aiter_bytes():
+        *lines, rest = (rest + block).split(b"\n")
+        if len(rest) > MAX_LINE:
+            raise ValueError("a line without end")
+        for line in lines:
+            if line.startswith(b"data:"):
+                yield line.removeprefix(b"data:").strip()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """The transport's failures, as the domain names them."""
+    try:
+        yield
+    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+        raise ModelUnavailable("the language model's endpoint does not answer") from error
+    except httpx.TimeoutException as error:
+        raise ModelUnavailable("the language model's endpoint does not answer in time") from error
+    except httpx.TransportError as error:
+        raise ModelUnavailable("the connection to the language model broke off") from error
+    except ValueError as error:
+        # pydantic's, and httpx's of a body that cannot be decoded
+        raise ModelUnavailable("the language model's endpoint sent what is not understood") from error
