@@ -7,6 +7,7 @@ a later try may succeed) or a :class:`~rag_common.errors.PermanentError` named f
 from rag_common.registry.acceptance import Upload
 from rag_common.registry.accepting import AcceptedUploads, Accepting
 from rag_common.registry.answers import Answers, Feedback, GivenAnswer, NewAnswer, Rating, UnknownAnswer
+from rag_common.registry.changes import Changes, Look, Position
 from rag_common.registry.collections import CollectionExists, Collections, UnknownCollection
 from rag_common.registry.conversations import Conversation, Conversations, UnknownConversation
 from rag_common.registry.database import Database
@@ -49,6 +50,7 @@ class Registry:
 
     def __init__(self, database: Database) -> None:
         self.database = database
+        self.changes = Changes(database)
         self.collections = Collections(database)
         self.accepting = Accepting(database)
         self.documents = Documents(database)
@@ -80,6 +82,7 @@ class Registry:
 __all__ = [
     "Accepted",
     "AcceptedUploads",
+    "Changes",
     "ChunkKey",
     "ChunkRow",
     "Collection",
@@ -95,12 +98,14 @@ __all__ = [
     "IdempotencyKey",
     "IndexSource",
     "Installation",
+    "Look",
     "Members",
     "Nesting",
     "NewAnswer",
     "NewContent",
     "Order",
     "PassageRow",
+    "Position",
     "PurgePlan",
     "Rating",
     "Registry",
