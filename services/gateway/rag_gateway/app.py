@@ -11,7 +11,7 @@ from nats.js import JetStreamContext
 
 from rag_common.broker import Broker, Publisher, consume, create_broker
 from rag_common.contracts import DeadLetter
-from rag_common.errors import PermanentError, TransientError
+from rag_common.errors import TransientError
 from rag_common.objects import ObjectStore
 from rag_common.registry import Registry
 from rag_common.service import probe_routes, running, serve, when_available
@@ -25,13 +25,12 @@ from rag_gateway.adapters.records import AnswerRecords
 from rag_gateway.adapters.registry import AcceptingRegistry, BuryingRegistry
 from rag_gateway.adapters.replies import ReplyInbox
 from rag_gateway.authentication import RequireKey
-from rag_gateway.background import in_background, keep_forgetting, keep_open, keep_reconciling
+from rag_gateway.background import end_answers, in_background, keep_forgetting, keep_open, keep_reconciling
 from rag_gateway.dependencies import Gateway
 from rag_gateway.domain.accepting import AcceptDocuments
 from rag_gateway.domain.asking import AskTheGenerator
 from rag_gateway.domain.dead_letters import BuryDocuments
 from rag_gateway.domain.reconciling import Pace, Reconciler
-from rag_gateway.domain.recording import Asker, FinishedAnswer, PastTurn, Recorder
 from rag_gateway.domain.recording import Recorder
 from rag_gateway.domain.searching import Searches
 from rag_gateway.handlers import dead_letter_handler
@@ -48,6 +47,7 @@ _ROUTERS = (
     documents.router,
     events.router,
     search.router,
+    ask.router,
     conversations.router,
     feedback.router,
 )
@@ -78,16 +78,6 @@ def create_app(settings: GatewaySettings, *, topology: Topology | None = None) -
         app.include_router(router)
     app.router.routes.extend(probe_routes(service.readiness, broker))
     return app
-
-
-class _NoRecords:
-    """Keeps nothing."""
-
-    async def history(self, asker: Asker, conversation_id: str, limit: int) -> tuple[PastTurn, ...]:
-        raise PermanentError("there is no such conversation", code="unknown_conversation")
-
-    async def record(self, asker: Asker, answer: FinishedAnswer) -> bool:
-        return True
 
 
 class _Service:
@@ -145,7 +135,6 @@ class _Service:
             searches=Searches(self._inbox, jobs, timeout=settings.search_timeout, most=settings.max_searches),
             recorder=Recorder(AnswerRecords(registry), self.metrics.answers_lost.inc),
             answers=AskTheGenerator(self._inbox, jobs, most=settings.max_questions),
-            recorder=Recorder(_NoRecords(), lambda: None),
             feed=EventFeed(self._jetstream, self._topology),
             metrics=self.metrics,
             stopping=self.stopping,

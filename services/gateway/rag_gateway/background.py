@@ -15,6 +15,8 @@ from rag_common.errors import TransientError
 from rag_gateway.domain.reconciling import ForeignInstallation, Reconciler
 from rag_gateway.metrics import GatewayMetrics
 
+ANSWERS_SHARE = 0.8
+"""Of the graceful timeout: after it the server cuts connections."""
 _CONNECT_POLL = 0.1
 _FORGOTTEN_AT_ONCE = 500
 _FORGETTING_PAUSE = 0.5
@@ -52,6 +54,17 @@ async def keep_open(inbox: Inbox, broker: Broker) -> None:
             _log.warning("reply_inbox_not_open", reason=repr(error))
         else:
             return
+
+
+class Listened(Protocol):
+    def end_all(self, reason: str) -> None: ...
+
+
+async def end_answers(inbox: Listened, stopping: asyncio.Event, graceful_timeout: float) -> None:
+    """Let running answers finish for most of the graceful timeout, then end them in an orderly way."""
+    await stopping.wait()
+    await asyncio.sleep(graceful_timeout * ANSWERS_SHARE)
+    inbox.end_all("the service is restarting; ask again")
 
 
 async def keep_reconciling(reconciler: Reconciler, interval: float, metrics: GatewayMetrics) -> None:

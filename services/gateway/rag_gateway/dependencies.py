@@ -12,8 +12,9 @@ from fastapi.security import HTTPBearer
 
 from rag_common.contracts import CollectionName, DocumentEvent
 from rag_common.objects import StoredObject
-from rag_common.registry import Registry
+from rag_common.registry import Registry, UnknownCollection
 from rag_gateway.domain.accepting import AcceptDocuments
+from rag_gateway.domain.answers import Answers
 from rag_gateway.domain.recording import Recorder
 from rag_gateway.domain.searching import Searches
 from rag_gateway.identity import Caller
@@ -59,6 +60,7 @@ class Gateway:
     accept: AcceptDocuments
     changes: Changes
     searches: Searches
+    answers: Answers
     recorder: Recorder
     feed: Feed
     metrics: GatewayMetrics
@@ -66,6 +68,13 @@ class Gateway:
     """Set when the service drains: answers without an end have to end."""
     uploads: asyncio.Semaphore
     event_streams: asyncio.Semaphore
+
+    async def require_collections(self, tenant: str, names: tuple[str, ...]) -> None:
+        """:raises UnknownCollection: one of them does not exist."""
+        known = await self.registry.collections.ids(tenant, names) if names else {}
+        for name in names:
+            if name not in known:
+                raise UnknownCollection(name)
 
 
 async def _gateway(request: Request) -> Gateway:

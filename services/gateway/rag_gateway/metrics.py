@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
+_ANSWER_SECONDS = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 40, 60, 120)
 
 
 class GatewayMetrics:
@@ -55,6 +56,25 @@ class GatewayMetrics:
             registry=registry,
         )
         self.event_streams = Gauge("rag_event_streams", "Open event streams.", registry=registry)
+        self.questions = Counter(
+            "rag_questions",
+            "Questions by how they ended: answered, not_found, degraded, cached, failed, cancelled.",
+            ["outcome"],
+            registry=registry,
+        )
+        self.first_event_seconds = Histogram(
+            "rag_answer_first_event_seconds",
+            "Time from a question to the passages of its answer.",
+            buckets=_ANSWER_SECONDS,
+            registry=registry,
+        )
+        self.answer_seconds = Histogram(
+            "rag_answer_seconds",
+            "Time from a question to the end of its answer, however it ended.",
+            buckets=_ANSWER_SECONDS,
+            registry=registry,
+        )
+        self.open_answers = Gauge("rag_open_answers", "Questions that are being answered.", registry=registry)
 
 
 class CountRequests:

@@ -21,6 +21,7 @@ degraded) is in English or Russian, as `Accept-Language` prefers; codes are the 
 _TAGS = [
     {"name": "collections", "description": "What is searched together."},
     {"name": "documents", "description": "Uploading, following, reading, changing and deleting documents."},
+    {"name": "answers", "description": "Questions answered from passages, with citations."},
     {"name": "conversations", "description": "Questions that follow each other, and their answers."},
     {"name": "feedback", "description": "What callers say of answers."},
     {"name": "search", "description": "Passages that answer a question."},

@@ -21,6 +21,7 @@ from rag_gateway import languages
 MEDIA_TYPE = "application/problem+json"
 _MAX_ERRORS = 20
 _CLIENT_LEFT = 499
+_INTERNAL = "The server has failed; its log says why."
 _log = structlog.get_logger(__name__)
 
 # Status of the errors that the registry, the object store and the other services name by code.
@@ -29,6 +30,8 @@ _STATUS = {
     "unknown_collection": 404,
     "unknown_document": 404,
     "unknown_space": 404,
+    "unknown_conversation": 404,
+    "unknown_answer": 404,
     "object_missing": 404,
     "collection_exists": 409,
     "idempotency_conflict": 409,
@@ -43,6 +46,7 @@ _STATUS = {
     "overloaded": 503,
     "embedder_unavailable": 503,
     "deadline_exceeded": 504,
+    "slow_reader": 408,
 }
 
 
@@ -141,20 +145,27 @@ async def _named_error(request: Request, error: Exception) -> Response:
     return render_error(request, error)
 
 
-def render_error(request: Request, error: RagError) -> Response:
-    """The response for an error of the tree in :mod:`rag_common.errors`."""
-    status = _STATUS.get(error.code, 503 if isinstance(error, TransientError) else 500)
+def render_error(request: Request, error: Exception) -> Response:
+    """The response for an error; what is not of the tree in :mod:`rag_common.errors` is ours alone."""
+    status, body = describe_error(request, error)
     headers: dict[str, str] = {}
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         seconds = error.retry_after if isinstance(error, TransientError) else 1.0
         headers["Retry-After"] = str(max(1, math.ceil(seconds)))
     if status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
-    if status == HTTPStatus.INTERNAL_SERVER_ERROR:
+    return _response(request, body, headers)
+
+
+def describe_error(request: Request, error: Exception) -> tuple[int, dict[str, Any]]:
+    """Status and body of the problem that an error is, for an answer that has begun already."""
+    if isinstance(error, RagError):
+        status = _STATUS.get(error.code, 503 if isinstance(error, TransientError) else 500)
+        if status != HTTPStatus.INTERNAL_SERVER_ERROR:
+            return status, _body(request, status, error.code, error.message)
         # a permanent error that is not on the list is a matter of our insides
         _log.error("request_failed", path=request.url.path, code=error.code, reason=error.message)
-        return _internal(request)
-    return render(request, status, error.code, error.message, headers=headers)
+    return 500, _body(request, 500, "internal_error", _INTERNAL)
 
 
 async def _client_left(_: Request, __: Exception) -> Response:
@@ -163,11 +174,7 @@ async def _client_left(_: Request, __: Exception) -> Response:
 
 async def _unexpected(request: Request, _: Exception) -> Response:
     # the server logs the stack; the client learns nothing of our insides
-    return _internal(request)
-
-
-def _internal(request: Request) -> Response:
-    return render(request, 500, "internal_error", "The server has failed; its log says why.")
+    return render(request, 500, "internal_error", _INTERNAL)
 
 
 def field_errors(errors: Sequence[Any]) -> list[FieldError]:
@@ -190,6 +197,13 @@ def render(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """The response for one problem, in the language that the client prefers."""
+    body = _body(request, status, code, detail, errors)
+    return _response(request, body, headers)
+
+
+def _body(
+    request: Request, status: int, code: str, detail: str, errors: Sequence[FieldError] = ()
+) -> dict[str, Any]:
     language = languages.language_of(request)
     body: dict[str, Any] = {
         "type": f"urn:rag:problem:{code}",
@@ -203,10 +217,14 @@ def render(
         body["errors"] = [
             {"field": error.field, "message": translate(error.message, language)} for error in errors
         ]
+    return body
+
+
+def _response(request: Request, body: dict[str, Any], headers: Mapping[str, str] | None) -> Response:
     return Response(
         json.dumps(body, ensure_ascii=False).encode("utf-8", "replace"),
-        status_code=status,
-        headers={**languages.headers(language), **(headers or {})},
+        status_code=body["status"],
+        headers={**languages.headers(languages.language_of(request)), **(headers or {})},
         media_type=MEDIA_TYPE,
     )
 

@@ -29,7 +29,10 @@ class GatewaySettings(DatabaseSettings):
         8 * 1024 * 1024, ge=1024, description="Most bytes of a JSON request body, texts included."
     )
     body_timeout: float = Field(
-        60.0, gt=0, description="Seconds without a byte after which a request body is given up."
+        60.0,
+        gt=0,
+        description="Seconds without a byte after which a request body, or the reader of an event stream,"
+        " is given up.",
     )
     upload_timeout: float = Field(
         1800.0,
@@ -45,6 +48,12 @@ class GatewaySettings(DatabaseSettings):
     )
     search_timeout: float = Field(
         10.0, gt=0, le=120, description="Seconds until a search without an answer ends in 504."
+    )
+    max_questions: int = Field(
+        500, ge=1, description="Questions that one gateway waits for at once; above it the answer is 503."
+    )
+    ask_timeout: float = Field(
+        60.0, gt=0, le=240, description="Seconds until a question without a complete answer ends in an error."
     )
     max_event_streams: int = Field(
         1000, ge=1, description="Event streams that one gateway serves at once; above it the answer is 503."

@@ -67,6 +67,7 @@ def test_the_api_is_the_one_that_was_agreed(described: Json) -> None:
         "GET /v1/documents/{document_id}/content",
         "GET /v1/documents/{document_id}/events",
         "POST /v1/search",
+        "POST /v1/ask",
         "POST /v1/conversations",
         "GET /v1/conversations",
         "GET /v1/conversations/{conversation_id}",

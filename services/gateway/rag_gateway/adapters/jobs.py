@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from rag_common.broker import Publisher
 from rag_common.contracts import (
     AcceptedContent,
+    CancelQuery,
     DocumentEvent,
     DocumentRef,
     IngestDocument,
@@ -60,8 +61,12 @@ class GatewayJobs:
         await self._publisher.publish(PurgeDocument(tenant=None, document_id=None), msg_id=f"sweep:{run}")
 
     async def retrieve(self, query: RetrievePassages) -> None:
-        """Ask for passages."""
+        """Ask for passages, or for an answer made of them."""
         await self._publisher.publish(query, msg_id=query.query_id)
+
+    async def cancel(self, query_id: str) -> None:
+        """Tell whoever works on a query that nobody waits for it; a hint, that may get lost."""
+        await self._publisher.hint(CancelQuery(query_id=query_id), query=query_id)
 
     async def announce(self, decision: Decision) -> None:
         """Hint that a document was accepted, or found unchanged."""

@@ -67,7 +67,7 @@ class Answers(Protocol):
     """Something that answers: the generator, or a layer around it (shared, cached)."""
 
     def __call__(self, ask: Ask) -> AsyncGenerator[AnswerEvent, None]:
-        """The events of one answer, ending with :class:`AnswerDone`. Closing the generator cancels the answer.
+        """The events of one answer, ending with :class:`AnswerDone`. Closing it cancels the answer.
 
         :raises Overloaded: too many questions wait; before the first event.
         :raises AnswerTimedOut: the deadline has passed.

@@ -1,8 +1,7 @@
 """``/v1/documents/{id}/events``: what happens to a document, as server-sent events."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 from typing import Annotated, Any
 
@@ -17,6 +16,7 @@ from rag_gateway.identity import Caller
 from rag_gateway.languages import headers, language_of
 from rag_gateway.problems import invalid_field, responses
 from rag_gateway.shapes.documents import TransitionView
+from rag_gateway.streaming import EventStream, comment, event
 
 router = APIRouter(prefix="/v1/documents", tags=["documents"])
 
@@ -61,18 +61,21 @@ async def events(
         if not missed:
             # tells a browser's EventSource not to come back
             return Response(status_code=204)
-    return _EventStream(
+    return _LimitedStream(
         gateway.event_streams,
         _stream(gateway, caller, document.id, seen, language),
-        media_type="text/event-stream",
-        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no", **headers(language)},
+        heartbeat=gateway.settings.event_heartbeat,
+        patience=gateway.settings.body_timeout,
+        headers=headers(language),
     )
 
 
-class _EventStream(StreamingResponse):
+class _LimitedStream(EventStream):
     """Takes one of the places for as long as it is sent; the answer is 503 when there is none."""
 
-    def __init__(self, places: asyncio.Semaphore, events: AsyncIterator[bytes], **options: Any) -> None:
+    def __init__(
+        self, places: asyncio.Semaphore, events: AsyncGenerator[bytes, None], **options: Any
+    ) -> None:
         super().__init__(events, **options)
         self._places = places
 
@@ -86,11 +89,11 @@ class _EventStream(StreamingResponse):
 
 async def _stream(
     gateway: Gateway, caller: Caller, document_id: str, seen: int, language: str
-) -> AsyncIterator[bytes]:
-    settings = gateway.settings
+) -> AsyncGenerator[bytes, None]:
     with gateway.metrics.event_streams.track_inprogress():
         async with gateway.feed.listen(document_id) as happened:
-            spoke = time.monotonic()
+            # there may be no news for a long time: the stream is open nevertheless
+            yield comment("following")
             while not gateway.stopping.is_set():
                 happened.clear()
                 try:
@@ -101,16 +104,13 @@ async def _stream(
                     # the caller may not see it any more
                     return
                 if page:
-                    seen, spoke = page[-1].id, time.monotonic()
+                    seen = page[-1].id
                     yield b"".join(_event(transition, language) for transition in page)
                 elif document is not None and document.state in FINAL:
                     yield _end(document)
                     return
                 else:
-                    if time.monotonic() - spoke >= settings.event_heartbeat:
-                        spoke = time.monotonic()
-                        yield b": still here\n\n"
-                    await _either(happened, gateway.stopping, settings.event_poll_interval)
+                    await _either(happened, gateway.stopping, gateway.settings.event_poll_interval)
 
 
 async def _news(
@@ -133,12 +133,11 @@ async def _either(happened: asyncio.Event, stopping: asyncio.Event, seconds: flo
 
 
 def _event(transition: Transition, language: str) -> bytes:
-    data = TransitionView.of(transition, language).model_dump_json()
-    return f"id: {transition.id}\nevent: transition\ndata: {data}\n\n".encode()
+    return event("transition", TransitionView.of(transition, language), number=transition.id)
 
 
 def _end(document: Document) -> bytes:
-    return f'event: end\ndata: {{"state":"{document.state}"}}\n\n'.encode()
+    return event("end", {"state": document.state})
 
 
 def _number(last_event_id: str | None) -> int:

@@ -4,7 +4,6 @@ from fastapi import APIRouter, Request, Response
 from pydantic_core import to_json
 
 from rag_common.i18n import translate
-from rag_common.registry import UnknownCollection
 from rag_gateway.dependencies import CallerDep, GatewayDep
 from rag_gateway.domain.searching import Search
 from rag_gateway.languages import headers, language_of
@@ -28,11 +27,7 @@ _NOT_FOR_CLIENTS = ("v", "kind")
 )
 async def search(body: SearchRequest, request: Request, caller: CallerDep, gateway: GatewayDep) -> Response:
     """The passages that answer a question best, of documents whose ACL admits the caller."""
-    if body.collections:
-        known = await gateway.registry.collections.ids(caller.tenant, body.collections)
-        for name in body.collections:
-            if name not in known:
-                raise UnknownCollection(name)
+    await gateway.require_collections(caller.tenant, body.collections)
     answer = await gateway.searches(
         Search(
             tenant=caller.tenant,

@@ -32,7 +32,27 @@ def _clean(name: str | None) -> str | None:
     return name if name is None else no_nul(name)
 
 
-class SearchRequest(Request):
+QuestionText = Annotated[Question, AfterValidator(no_nul), AfterValidator(_not_blank)]
+
+
+class Retrieval(Request):
+    """How passages are found."""
+
+    collections: Annotated[tuple[CollectionName, ...], Field(max_length=100)] = ()
+    """Empty: every collection."""
+    mode: SearchMode = "hybrid"
+    filter: Annotated[Filter | None, AfterValidator(_bounded)] = None
+    expand: int = Field(0, ge=0, le=MAX_EXPANSION)
+    """Characters up to which a passage is widened by its neighbours of the same section; 0: not."""
+    diversity: float = Field(0.0, ge=0, le=1)
+    """0: by relevance alone; towards 1 what repeats an earlier passage comes later (MMR)."""
+    rerank: bool | None = None
+    """Whether a cross-encoder orders the best passages; left out: where one is set up."""
+    space: Annotated[str | None, Field(min_length=1, max_length=200), AfterValidator(_clean)] = None
+    """The embedding space to search; left out: the active one."""
+
+
+class SearchRequest(Retrieval):
     model_config = ConfigDict(
         json_schema_extra={
             "example": {
@@ -46,20 +66,8 @@ class SearchRequest(Request):
         }
     )
 
-    query: Annotated[Question, AfterValidator(no_nul), AfterValidator(_not_blank)]
-    collections: Annotated[tuple[CollectionName, ...], Field(max_length=100)] = ()
-    """Empty: every collection."""
-    mode: SearchMode = "hybrid"
+    query: QuestionText
     limit: int = Field(10, ge=1, le=100)
-    filter: Annotated[Filter | None, AfterValidator(_bounded)] = None
-    expand: int = Field(0, ge=0, le=MAX_EXPANSION)
-    """Characters up to which a passage is widened by its neighbours of the same section; 0: not."""
-    diversity: float = Field(0.0, ge=0, le=1)
-    """0: by relevance alone; towards 1 what repeats an earlier passage comes later (MMR)."""
-    rerank: bool | None = None
-    """Whether a cross-encoder orders the best passages; left out: where one is set up."""
-    space: Annotated[str | None, Field(min_length=1, max_length=200), AfterValidator(_clean)] = None
-    """The embedding space to search; left out: the active one."""
 
 
 class SearchAnswer(BaseModel):

@@ -1,0 +1,122 @@
+"""Server-sent events, and clients that leave before their answer."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Coroutine, Mapping
+from contextlib import aclosing
+from typing import Any, TypeVar
+
+from pydantic_core import to_json
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+MEDIA_TYPE = "text/event-stream"
+T = TypeVar("T")
+
+
+def event(name: str, data: Any, *, number: int | None = None) -> bytes:
+    """One event whose data is JSON; ``number`` is its id."""
+    head = b"" if number is None else b"id: %d\n" % number
+    return b"%sevent: %s\ndata: %s\n\n" % (head, name.encode(), to_json(data))
+
+
+def comment(text: str) -> bytes:
+    """What a client skips; it shows that the connection lives."""
+    return b": %s\n\n" % text.encode()
+
+
+def accepts_events(request: Request) -> bool:
+    """Whether the client names server-sent events in ``Accept``."""
+    offered = ",".join(request.headers.getlist("accept")).lower().split(",")
+    return any(kind.partition(";")[0].strip() == MEDIA_TYPE for kind in offered)
+
+
+async def unless_left(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
+    """What the work returns; it is cancelled when the client hangs up. The body must have been read.
+
+    :raises ClientDisconnect: the client has left first.
+    """
+    working = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(_left(receive))
+    try:
+        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise ClientDisconnect
+        return working.result()
+    finally:
+        for task in (working, leaving):
+            task.cancel()
+        # what the work has to clean up belongs to the request
+        await asyncio.gather(working, leaving, return_exceptions=True)
+
+
+async def _left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+class EventStream(Response):
+    """Sends pieces of an event stream as they come, and a comment after each ``heartbeat`` idle seconds.
+
+    Nothing is sent before the first piece: what the generator raises until then is answered like an error
+    of the route. A client that leaves, or takes nothing for ``patience`` seconds, closes the generator.
+    """
+
+    media_type = MEDIA_TYPE
+
+    def __init__(
+        self,
+        pieces: AsyncGenerator[bytes, None],
+        *,
+        heartbeat: float,
+        patience: float,
+        headers: Mapping[str, str],
+    ) -> None:
+        super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no", **headers})
+        del self.headers["content-length"]
+        self._pieces = pieces
+        self._heartbeat = heartbeat
+        self._patience = patience
+        self._sending = asyncio.Lock()
+        self._spoke = 0.0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send everything."""
+        async with aclosing(self._pieces) as pieces:
+            try:
+                await unless_left(receive, self._send_all(pieces, send))
+            except ClientDisconnect:
+                if not self._spoke:
+                    raise
+
+    async def _send_all(self, pieces: AsyncGenerator[bytes, None], send: Send) -> None:
+        beating: asyncio.Task[None] | None = None
+        try:
+            async for piece in pieces:
+                if beating is None:
+                    self._spoke = time.monotonic()
+                    await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+                    beating = asyncio.create_task(self._beat(send))
+                await self._send(send, piece)
+        finally:
+            if beating is not None:
+                beating.cancel()
+                await asyncio.gather(beating, return_exceptions=True)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _send(self, send: Send, piece: bytes) -> None:
+        try:
+            async with self._sending, asyncio.timeout(self._patience):
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+        except TimeoutError as error:
+            raise ClientDisconnect from error
+        self._spoke = time.monotonic()
+
+    async def _beat(self, send: Send) -> None:
+        while True:
+            idle = time.monotonic() - self._spoke
+            if idle >= self._heartbeat and not self._sending.locked():
+                await self._send(send, comment("still here"))
+                idle = 0.0
+            await asyncio.sleep(max(self._heartbeat - idle, 0.1 * self._heartbeat))
