@@ -24,6 +24,15 @@ HttpUrl = Annotated[str, AfterValidator(_http_url)]
 class GeneratorSettings(ServiceSettings):
     """``RAG_`` + the field's name in capitals."""
 
+    answer_workers: int = Field(
+        16,
+        ge=1,
+        le=512,
+        description="Questions that one process works on at a time; more wait in the stream QUERY.",
+    )
+    rewrite_timeout: float = Field(
+        4.0, gt=0, description="Seconds that the model has for making a follow-up understandable by itself."
+    )
     llm: Literal["auto", "ollama", "openai", "extractive"] = Field(
         "auto",
         description="Who writes the answers: ollama, openai (any OpenAI-compatible endpoint), extractive"
@@ -59,13 +68,13 @@ class GeneratorSettings(ServiceSettings):
         2, ge=1, le=1024, description="Answers that the endpoint writes at a time for this process."
     )
     llm_first_token_timeout: float = Field(
-        60.0,
+        25.0,
         gt=0,
         description="Seconds that a question waits for its turn at the endpoint, and then again for the first"
         " token; after them sentences are quoted instead.",
     )
     llm_idle_timeout: float = Field(
-        20.0, gt=0, description="Seconds between two tokens after which an answer is given up."
+        15.0, gt=0, description="Seconds between two tokens after which an answer is given up."
     )
 
     @model_validator(mode="after")

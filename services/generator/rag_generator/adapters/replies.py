@@ -4,7 +4,7 @@ import nats.errors
 from pydantic import ValidationError
 
 from rag_common.broker import Broker, MessageTooLarge, Publisher
-from rag_common.contracts import MAX_MESSAGE_BYTES, AnswerDelta, AnswerOpened, AnswerWanted, Message
+from rag_common.contracts import MAX_MESSAGE_BYTES, AnswerDelta, AnswerOpened, AnswerWanted
 from rag_common.errors import TransientError
 
 ANSWER_SECONDS = 2.0
@@ -21,9 +21,7 @@ class NatsReplies:
     async def wanted(self, reply_to: str, message: AnswerOpened | AnswerDelta) -> bool:
         body = message.encode()
         if len(body) > MAX_MESSAGE_BYTES:
-            raise MessageTooLarge(
-                f"a message of {len(body)} bytes is above the limit of {MAX_MESSAGE_BYTES}"
-            )
+            raise MessageTooLarge(f"a message of {len(body)} bytes is above the limit of {MAX_MESSAGE_BYTES}")
         try:
             return AnswerWanted.decode(await self._broker.ask(reply_to, body, ANSWER_SECONDS)).wanted
         except nats.errors.NoRespondersError:

@@ -34,9 +34,9 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """An answer that can be sent. ``pieces`` is its text; ``llm`` is ``None`` where it consists of quotations.
+    """An answer that can be sent. ``pieces`` is its text.
 
-    ``failure`` says why it is not what it should have been.
+    ``llm`` is ``None`` where it consists of quotations; ``failure`` says why it is not what it should be.
     """
 
     pieces: AsyncGenerator[Cited, None]
@@ -94,9 +94,7 @@ async def _whole(text: str, citations: tuple[Citation, ...] = ()) -> AsyncGenera
     yield Cited(text, citations)
 
 
-async def _written(
-    llm: LLM, prompt: Prompt, deadline: float, ending: Ending
-) -> AsyncGenerator[str, None]:
+async def _written(llm: LLM, prompt: Prompt, deadline: float, ending: Ending) -> AsyncGenerator[str, None]:
     """:raises ModelUnavailable: nothing comes, or not in time for doing without it."""
     async with aclosing(llm.stream(prompt)) as pieces:
         piece = await _first(pieces, deadline)

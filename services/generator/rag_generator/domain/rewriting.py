@@ -43,7 +43,9 @@ class RewriteFollowUp:
             async with asyncio.timeout(self._seconds):
                 text = await _first_line(llm, self._prompts.rewrite(question, tuple(history)))
         except TimeoutError:
-            raise ModelUnavailable(f"the model has not rewritten the question in {self._seconds:g} s") from None
+            raise ModelUnavailable(
+                f"the model has not rewritten the question in {self._seconds:g} s"
+            ) from None
         if not text:
             raise ModelUnavailable("the model has rewritten the question to nothing")
         return text[:MAX_QUESTION]

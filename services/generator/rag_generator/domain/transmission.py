@@ -28,7 +28,7 @@ class Unwanted(Exception):
 
 @dataclass(slots=True)
 class SentText:
-    """What has been sent of one attempt. ``first_at`` is the time of the first text, by ``time.monotonic``."""
+    """What has been sent of one attempt. ``first_at``: ``time.monotonic`` at the first text."""
 
     text: str = ""
     citations: list[Citation] = field(default_factory=list)

@@ -1,0 +1,110 @@
+"""Messages in, use case, messages out: translation only."""
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import structlog
+from faststream.nats import NatsMessage
+from pydantic import ValidationError
+
+from rag_common.broker import Handler, Job
+from rag_common.broker.cancellation import Cancellations
+from rag_common.contracts import (
+    GenerateAnswer,
+    Message,
+    QueryFailed,
+    QuestionRewritten,
+    RewriteQuestion,
+)
+from rag_common.errors import RagError
+from rag_generator.domain.answering import AnswerQuestion, Outcome, TooLate
+from rag_generator.domain.choosing import Models
+from rag_generator.domain.rewriting import RewriteFollowUp
+from rag_generator.domain.transmission import Unwanted
+
+Answer = Callable[[NatsMessage], Awaitable[bytes]]
+Reply = Callable[[str, Message], Awaitable[None]]
+"""Answers on a reply subject. Raises ``TransientError`` while NATS is away."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Meter(Protocol):
+    """Counts what the questions came to."""
+
+    def answered(self, outcome: Outcome) -> None: ...
+
+    def expired(self) -> None:
+        """The deadline had passed before the answer was begun."""
+
+    def unwanted(self) -> None:
+        """Nobody waited for it any more."""
+
+    def failed(self, code: str) -> None: ...
+
+
+def answer_handler(
+    answer: AnswerQuestion, cancellations: Cancellations, reply: Reply, meter: Meter
+) -> Handler[GenerateAnswer]:
+    """Somebody waits for an answer: whatever is final is told, also a failure.
+
+    No failure is held: after the first words the work could not be begun again under the same numbers.
+    """
+
+    async def work(ask: GenerateAnswer, job: Job) -> None:
+        queued = max(0.0, time.time() - job.time_ns / 1e9)
+        try:
+            meter.answered(await answer(ask, job.attempt, queued))
+        except TooLate:
+            meter.expired()
+        except Unwanted:
+            meter.unwanted()
+        except RagError as error:
+            meter.failed(error.code)
+            _log.warning("answer_failed", code=error.code, reason=error.message)
+            await reply(ask.reply_to, _failure(ask, error.code, error.message))
+        except Exception:
+            meter.failed("internal_error")
+            await reply(ask.reply_to, _failure(ask, "internal_error", "the question could not be answered"))
+            raise
+
+    async def handle(ask: GenerateAnswer, job: Job) -> None:
+        if not await cancellations.run(ask.query_id, work(ask, job)):
+            meter.unwanted()
+
+    return handle
+
+
+def answer_rewriting(rewrite: RewriteFollowUp) -> Answer:
+    """The handler of requests to rewrite a follow-up. Whatever is wrong, the answer says so."""
+
+    async def answer(received: NatsMessage) -> bytes:
+        try:
+            request = RewriteQuestion.decode(received.raw_message.data)
+            question = await rewrite(request.question, request.history)
+        except ValidationError as error:
+            return _not_rewritten(f"not a request to rewrite: {error.error_count()} fields are wrong")
+        except RagError as error:
+            return _not_rewritten(error.message)
+        return QuestionRewritten(question=question).encode()
+
+    return answer
+
+
+def answer_describing(models: Models, prompt_version: str) -> Answer:
+    """The handler of requests for who writes the answers."""
+
+    async def answer(_: NatsMessage) -> bytes:
+        return (await models.describe(prompt_version)).encode()
+
+    return answer
+
+
+def _not_rewritten(problem: str) -> bytes:
+    _log.info("question_not_rewritten", reason=problem)
+    return QuestionRewritten(error=problem).encode()
+
+
+def _failure(ask: GenerateAnswer, code: str, message: str) -> QueryFailed:
+    return QueryFailed(query_id=ask.query_id, code=code, message=message)
