@@ -144,7 +144,7 @@ class Recording:
         return FinishedAnswer(
             answer_id=self.answer_id,
             conversation_id=self.conversation_id,
-            title=title_of(self._question),
+            title=title_from(self._question),
             question=self._question,
             standalone=opened.standalone,
             text=collected.text,
@@ -171,7 +171,7 @@ def as_history(pairs: Iterable[tuple[str, str]]) -> tuple[Turn, ...]:
     )
 
 
-def title_of(question: str) -> str:
+def title_from(question: str) -> str:
     """The question in one line, cut between words."""
     line = " ".join(question.split())
     if len(line) <= MAX_TITLE:
