@@ -64,6 +64,13 @@ class GatewaySettings(DatabaseSettings):
     event_heartbeat: float = Field(
         15.0, gt=0, description="Seconds between two comments on an idle event stream."
     )
+    answer_cache_seconds: int = Field(
+        3600,
+        ge=0,
+        le=3600,
+        description="Seconds for which an answer is kept for who asks the same again, unless documents or"
+        " permissions change; 0 keeps none.",
+    )
     answer_retention_days: int = Field(
         90,
         ge=1,
