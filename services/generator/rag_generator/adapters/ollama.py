@@ -58,8 +58,13 @@ class Ollama:
     async def models(self) -> tuple[str, ...]:
         """See :class:`~rag_generator.domain.choosing.Endpoint`."""
         with self._translated():
-            async with asyncio.timeout(CHECK_TIMEOUT):
-                listed = await self._client.list()
+            try:
+                async with asyncio.timeout(CHECK_TIMEOUT):
+                    listed = await self._client.list()
+            except ResponseError as error:
+                if error.status_code == httpx.codes.NOT_FOUND:
+                    raise ModelUnavailable("what answers at RAG_OLLAMA_URL is no Ollama") from error
+                raise
         return tuple(model.model for model in listed.models if model.model)
 
     def missing(self, names: Sequence[str]) -> ModelMissing | None:

@@ -1,0 +1,162 @@
+"""Which model is chosen, and what is told of it."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+
+import pytest
+
+from rag_common.contracts import Adapter
+from rag_common.errors import RagError
+from rag_generator.domain import choosing
+from rag_generator.domain.choosing import Models
+from rag_generator.domain.llm import ModelMissing, ModelUnavailable, Piece, Prompt
+
+
+class FakeEndpoint:
+    """Has the models that it is given, or raises."""
+
+    adapter: Adapter = "ollama"
+    model = "small"
+    context_tokens = 4096
+
+    def __init__(self, *names: str, error: RagError | None = None) -> None:
+        self.names = names
+        self.error = error
+        self.prepared = asyncio.Semaphore(0)
+        self.looked = 0
+        self.looks = asyncio.Semaphore(0)
+
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[Piece, None]:
+        yield Piece("", "stop")
+
+    async def models(self) -> tuple[str, ...]:
+        self.looked += 1
+        self.looks.release()
+        if self.error:
+            raise self.error
+        return self.names
+
+    def missing(self, names: Sequence[str]) -> ModelMissing | None:
+        return None if self.model in names else ModelMissing("there is no small")
+
+    async def check(self) -> None:
+        raise NotImplementedError
+
+    async def prepare(self) -> None:
+        self.prepared.release()
+        if self.error:
+            raise self.error
+
+
+AWAY = ModelUnavailable("it does not answer")
+
+
+async def test_quotations_need_no_model() -> None:
+    models = Models(None)
+    await models.refresh()
+    assert (await models.current()).llm is None
+    described = await models.describe("v1")
+    assert (described.adapter, described.model, described.reason) == ("extractive", None, None)
+    await models.watch()
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "reason"),
+    [
+        (FakeEndpoint("other"), "there is no small"),
+        (FakeEndpoint(error=AWAY), "it does not answer"),
+    ],
+)
+async def test_an_optional_model_that_is_not_there_is_not_chosen(endpoint: FakeEndpoint, reason: str) -> None:
+    models = Models(endpoint, optional=True)
+    await models.refresh()
+    chosen = await models.current()
+    assert (chosen.llm, chosen.reason) == (None, reason)
+    described = await models.describe("v1")
+    assert (described.adapter, described.reason) == ("extractive", reason)
+
+
+async def test_a_model_that_was_asked_for_is_chosen_even_if_it_is_not_there() -> None:
+    """So the answers are marked: somebody counts on it."""
+    endpoint = FakeEndpoint(error=AWAY)
+    models = Models(endpoint)
+    await models.refresh()
+    assert (await models.current()).llm is endpoint
+    described = await models.describe("v1")
+    assert (described.adapter, described.model, described.prompt_version) == ("ollama", "small", "v1")
+    assert described.reason == "it does not answer"
+
+
+async def test_a_model_that_appears_is_chosen_without_a_restart() -> None:
+    endpoint = FakeEndpoint("other")
+    models = Models(endpoint, optional=True)
+    await models.refresh()
+    endpoint.names = ("other", "small")
+    await models.refresh()
+    chosen = await models.current()
+    assert (chosen.llm, chosen.reason) == (endpoint, None)
+    assert (await models.describe("v1")).models == ("other", "small")
+
+
+async def test_a_model_that_was_seen_stays_chosen_while_its_endpoint_is_away() -> None:
+    endpoint = FakeEndpoint("small")
+    models = Models(endpoint, optional=True)
+    await models.refresh()
+    endpoint.error = AWAY
+    await models.refresh()
+    assert (await models.current()).llm is endpoint
+    assert (await models.describe("v1")).reason == "it does not answer"
+
+
+async def test_a_model_that_was_removed_is_let_go() -> None:
+    endpoint = FakeEndpoint("small")
+    models = Models(endpoint, optional=True)
+    await models.refresh()
+    endpoint.names = ()
+    await models.refresh()
+    assert (await models.current()).llm is None
+
+
+async def test_who_answers_is_known_without_asking() -> None:
+    endpoint = FakeEndpoint("small")
+    models = Models(endpoint, optional=True)
+    await models.refresh()
+    for _ in range(3):
+        await models.current()
+        await models.describe("v1")
+    assert endpoint.looked == 1
+
+
+async def test_a_change_is_logged_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+    endpoint = FakeEndpoint("small")
+    models = Models(endpoint, optional=True)
+    for names in (("small",), ("small",), ("small", "large"), (), ()):
+        endpoint.names = names
+        await models.refresh()
+    lines = [line for line in capsys.readouterr().out.splitlines() if "model_chosen" in line]
+    assert len(lines) == 2
+    assert "ollama" in lines[0]
+    assert "there is no small" in lines[1]
+
+
+async def test_a_model_is_loaded_when_it_can_first_be_used_and_after_its_endpoint_was_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(choosing, "CHECK_SECONDS", 0.001)
+    monkeypatch.setattr(choosing, "RECHECK_SECONDS", 0.001)
+    endpoint = FakeEndpoint(error=AWAY)
+    models = Models(endpoint, optional=True)
+    await models.refresh()
+    watching = asyncio.create_task(models.watch())
+    try:
+        endpoint.error, endpoint.names = None, ("small",)
+        await asyncio.wait_for(endpoint.prepared.acquire(), 10)
+        endpoint.error = AWAY
+        for _ in range(endpoint.looked + 2):
+            await asyncio.wait_for(endpoint.looks.acquire(), 10)
+        assert endpoint.prepared.locked(), "once is enough"
+        endpoint.error = None
+        await asyncio.wait_for(endpoint.prepared.acquire(), 10)
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
