@@ -8,13 +8,14 @@ from functools import partial
 from qdrant_client import AsyncQdrantClient
 from starlette.applications import Starlette
 
-from rag_common.broker import Broker, Publisher, consume, create_broker
+from rag_common.broker import Broker, Cancellations, Publisher, consume, create_broker
 from rag_common.contracts import (
     EmbedQuery,
     IndexChunks,
     PurgeDocument,
     RerankPassages,
     RetrievePassages,
+    RewriteQuestion,
     UpdateIndexedDocument,
 )
 from rag_common.errors import TransientError
@@ -27,6 +28,7 @@ from rag_retriever.adapters.embedder import MAX_TEXTS, NatsEncoder
 from rag_retriever.adapters.metrics import PointsReport
 from rag_retriever.adapters.qdrant import QdrantIndex
 from rag_retriever.adapters.reranker import NatsReranker, Request
+from rag_retriever.adapters.rewriter import NatsRewriter
 from rag_retriever.adapters.spaces import RememberedSpaces
 from rag_retriever.adapters.sparse import Bm25Encoder
 from rag_retriever.domain.coalescing import Coalescer
@@ -35,10 +37,12 @@ from rag_retriever.domain.indexing import IndexBatch
 from rag_retriever.domain.maintenance import Purge, RemoveOrphans, UpdateDocument
 from rag_retriever.domain.questions import QuestionEncoder
 from rag_retriever.domain.search import Search
+from rag_retriever.domain.standalone import StandaloneQuestion
 from rag_retriever.handlers import (
+    QueryHandler,
     QueryMetrics,
     delete_handler,
-    query_handler,
+    unless_cancelled,
     update_handler,
     upsert_handler,
 )
@@ -111,7 +115,12 @@ class _Retriever:
         update = UpdateDocument(index, registry.indexing)
         purge = Purge(index, registry.indexing, objects)
         orphans = RemoveOrphans(index, registry.indexing)
+        rewrite = NatsRewriter(
+            partial(broker.ask, topology.subject(RewriteQuestion)), settings.rewrite_timeout
+        )
         metrics = QueryMetrics(broker.metrics)
+        query_handler = QueryHandler(StandaloneQuestion(rewrite), search, publisher, metrics)
+        cancellations = Cancellations(broker, topology)
         on = partial(consume, broker, topology)
         on("retriever-upsert", IndexChunks, upsert_handler(index_batch), max_workers=settings.upsert_workers)
         on("retriever-update", UpdateIndexedDocument, update_handler(update))
@@ -119,7 +128,7 @@ class _Retriever:
         on(
             "retriever-query",
             RetrievePassages,
-            query_handler(search, publisher.reply, metrics),
+            unless_cancelled(cancellations.run, query_handler, metrics),
             max_workers=settings.query_workers,
         )
 

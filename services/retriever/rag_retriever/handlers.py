@@ -1,13 +1,14 @@
 """Messages in, use case, messages out: translation only."""
 
 import time
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from rag_common.broker import Handler, Job, MessageTooLarge
 from rag_common.contracts import (
+    GenerateAnswer,
     IndexChunks,
     Message,
     PassagesFound,
@@ -17,13 +18,27 @@ from rag_common.contracts import (
     UpdateIndexedDocument,
 )
 from rag_common.errors import PermanentError, TransientError
+from rag_retriever.domain.deadlines import DeadlinePassed, until
+from rag_retriever.domain.forwarding import command, fitting
 from rag_retriever.domain.indexing import IndexBatch
 from rag_retriever.domain.maintenance import Purge, RemoveOrphans, UpdateDocument
-from rag_retriever.domain.search import DeadlinePassed, Search
+from rag_retriever.domain.search import Search
 from rag_retriever.domain.shortening import shortened
+from rag_retriever.domain.standalone import StandaloneQuestion
+from rag_retriever.domain.timings import Timings
 
-Reply = Callable[[str, Message], Awaitable[None]]
-"""Answers on a reply subject. Raises :class:`MessageTooLarge`, or ``TransientError`` while NATS is away."""
+Run = Callable[[str, Coroutine[Any, Any, None]], Awaitable[bool]]
+"""Runs what is done for a query; ``False``: the query was cancelled, before or meanwhile."""
+
+
+class QueryOutbox(Protocol):
+    """Both raise :class:`MessageTooLarge`, or ``TransientError`` while NATS is away."""
+
+    async def reply(self, reply_to: str, message: Message) -> None:
+        """Answer on a reply subject."""
+
+    async def publish(self, message: Message, *, msg_id: str, **tokens: str) -> None:
+        """Store a message in its stream; waits while there is no room."""
 
 
 class QueryMetrics:
@@ -36,6 +51,15 @@ class QueryMetrics:
         self.degraded = Counter(
             "rag_queries_degraded", "Queries answered without a leg or the reranker.", registry=registry
         )
+        self.cancelled = Counter(
+            "rag_queries_cancelled", "Queries dropped because their client has left.", registry=registry
+        )
+        self.rewritten = Counter(
+            "rag_questions_rewritten",
+            "Questions of conversations, by what made them standalone: model, words, or nobody.",
+            ["by"],
+            registry=registry,
+        )
         self.stages = Histogram(
             "rag_query_stage_seconds",
             "Time that a query spends in each stage.",
@@ -43,6 +67,13 @@ class QueryMetrics:
             buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5),
             registry=registry,
         )
+
+    def observe(self, found: PassagesFound, timings_ms: Mapping[str, float]) -> None:
+        """A search that has come to its end."""
+        for stage, milliseconds in timings_ms.items():
+            self.stages.labels(stage).observe(milliseconds / 1000)
+        if found.degraded:
+            self.degraded.inc()
 
 
 def upsert_handler(index_batch: IndexBatch) -> Handler[IndexChunks]:
@@ -75,44 +106,82 @@ def delete_handler(purge: Purge[Any], remove_orphans: RemoveOrphans) -> Handler[
     return handle
 
 
-def query_handler(search: Search, reply: Reply, metrics: QueryMetrics) -> Handler[RetrievePassages]:
-    """Somebody waits for passages: whatever is final is answered, also a failure."""
+def unless_cancelled(
+    run: Run, handle: Callable[[RetrievePassages, Job], Coroutine[Any, Any, None]], metrics: QueryMetrics
+) -> Handler[RetrievePassages]:
+    """A query that nobody waits for any more is not begun, or ended, and is done with."""
 
-    async def handle(query: RetrievePassages, job: Job) -> None:
-        queued = max(0.0, time.time() - job.time_ns / 1e9)
+    async def begin(query: RetrievePassages, job: Job) -> None:
+        if not await run(query.query_id, handle(query, job)):
+            metrics.cancelled.inc()
+
+    return begin
+
+
+class QueryHandler:
+    """Somebody waits for passages, or for an answer: whatever is final goes out, also a failure."""
+
+    def __init__(
+        self, standalone: StandaloneQuestion, search: Search, outbox: QueryOutbox, metrics: QueryMetrics
+    ) -> None:
+        self._standalone = standalone
+        self._search = search
+        self._outbox = outbox
+        self._metrics = metrics
+
+    async def __call__(self, query: RetrievePassages, job: Job) -> None:
         try:
-            found = await search(query)
+            await self._answer(query, job)
         except DeadlinePassed:
-            metrics.expired.inc()
-            return
+            self._metrics.expired.inc()
         except TransientError:
             raise
         except PermanentError as error:
-            await reply(query.reply_to, _failure(query, error.code, error.message))
-            return
+            await self._fail(query, error.code, error.message)
         except Exception:
-            await reply(query.reply_to, _failure(query, "internal_error", "the query could not be answered"))
+            await self._fail(query, "internal_error", "the query could not be answered")
             raise
-        timings = {"queue": round(queued * 1000, 3), **found.timings_ms}
-        for stage, milliseconds in timings.items():
-            metrics.stages.labels(stage).observe(milliseconds / 1000)
-        if found.degraded:
-            metrics.degraded.inc()
-        await _answer(reply, query, found.model_copy(update={"timings_ms": timings}))
 
-    return handle
+    async def _answer(self, query: RetrievePassages, job: Job) -> None:
+        timings = {"queue": round(max(0.0, time.time() - job.time_ns / 1e9) * 1000, 3)}
+        question = await self._question(query, timings)
+        found = await self._search(query.model_copy(update={"question": question}))
+        timings |= found.timings_ms
+        self._metrics.observe(found, timings)
+        found = found.model_copy(update={"timings_ms": timings})
+        if query.answer is None:
+            await self._reply(query, found)
+        else:
+            await self._forward(command(query, query.answer, question, found, job.attempt))
 
+    async def _question(self, query: RetrievePassages, timings: dict[str, float]) -> str:
+        """As it is searched."""
+        if query.answer is None or not query.answer.history:
+            return query.question
+        measured = Timings()
+        with measured.stage("rewrite"):
+            standalone = await self._standalone(query.question, query.answer.history, query.deadline)
+        timings |= measured.milliseconds()
+        self._metrics.rewritten.labels(standalone.by).inc()
+        return standalone.question
 
-async def _answer(reply: Reply, query: RetrievePassages, found: PassagesFound) -> None:
-    """What is too large for one message is shortened, and refused if that does not help."""
-    try:
-        await reply(query.reply_to, found)
-    except MessageTooLarge:
+    async def _reply(self, query: RetrievePassages, found: PassagesFound) -> None:
+        """What is too large for one message is shortened, and refused if that does not help."""
         try:
-            await reply(query.reply_to, shortened(found))
-        except PermanentError as error:
-            await reply(query.reply_to, _failure(query, error.code, error.message))
+            await self._outbox.reply(query.reply_to, found)
+        except MessageTooLarge:
+            await self._outbox.reply(query.reply_to, shortened(found))
 
+    async def _forward(self, answer: GenerateAnswer) -> None:
+        """In the manner of :meth:`_reply`. While the generator's queue is full this waits, but only until
+        the deadline."""
+        msg_id = f"generate:{answer.query_id}"
+        async with until(answer.deadline):
+            try:
+                await self._outbox.publish(answer, msg_id=msg_id)
+            except MessageTooLarge:
+                await self._outbox.publish(fitting(answer), msg_id=msg_id)
 
-def _failure(query: RetrievePassages, code: str, message: str) -> QueryFailed:
-    return QueryFailed(query_id=query.query_id, code=code, message=message)
+    async def _fail(self, query: RetrievePassages, code: str, message: str) -> None:
+        failure = QueryFailed(query_id=query.query_id, code=code, message=message)
+        await self._outbox.reply(query.reply_to, failure)

@@ -45,3 +45,9 @@ class RetrieverSettings(DatabaseSettings):
     rerank_timeout: float = Field(
         3.0, gt=0, description="Seconds that the reranker has; after them a search goes on without it."
     )
+    rewrite_timeout: float = Field(
+        4.0,
+        gt=0,
+        description="Seconds that the generator's model has to make a follow-up standalone; after them the"
+        " words of the conversation do.",
+    )

@@ -7,8 +7,9 @@ from uuid import UUID
 
 import numpy as np
 
-from rag_common.contracts import NOWHERE, DocumentRef, Message, Place
+from rag_common.contracts import NOWHERE, DocumentRef, Message, Place, Turn
 from rag_retriever.domain.index import ChunkKey, GenerationKey, Hit, Point, SearchSpec, SparseVector, Vector
+from rag_retriever.domain.ports import RewriterUnavailable
 
 T = TypeVar("T")
 
@@ -322,6 +323,20 @@ class FakeReranker:
         if self._error is not None:
             raise self._error
         return [float(len(text)) for text in texts]
+
+
+class FakeRewriter:
+    """Answers ``answer``, or has no model."""
+
+    def __init__(self) -> None:
+        self.answer: str | None = None
+        self.asked: list[tuple[str, tuple[Turn, ...], float]] = []
+
+    async def __call__(self, question: str, history: Sequence[Turn], within: float) -> str:
+        self.asked.append((question, tuple(history), within))
+        if self.answer is None:
+            raise RewriterUnavailable("there is no model")
+        return self.answer
 
 
 class FakeCollections:

@@ -15,10 +15,11 @@ from retriever_fakes import (
 )
 
 from rag_common.contracts import RetrievePassages
+from rag_retriever.domain.deadlines import DeadlinePassed
 from rag_retriever.domain.index import ChunkKey, Hit, SearchSpec
 from rag_retriever.domain.ports import EncoderUnavailable
 from rag_retriever.domain.questions import EmbedderNeeded, QuestionEncoder
-from rag_retriever.domain.search import DeadlinePassed, Search
+from rag_retriever.domain.search import Search
 
 DOWN = EncoderUnavailable("no embedder is running")
 

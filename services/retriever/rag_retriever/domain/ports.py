@@ -5,7 +5,7 @@ from typing import Literal, Protocol, TypeVar
 
 from pydantic import JsonValue
 
-from rag_common.contracts import DocumentRef, Message, Place
+from rag_common.contracts import DocumentRef, Message, Place, Turn
 from rag_common.errors import TransientError
 from rag_retriever.domain.index import ChunkKey, SparseVector, Vector
 
@@ -20,6 +20,12 @@ class RerankerUnavailable(TransientError):
     """No cross-encoder has scored the texts in time."""
 
     code = "reranker_unavailable"
+
+
+class RewriterUnavailable(TransientError):
+    """No model has made a question standalone in time."""
+
+    code = "rewriter_unavailable"
 
 
 class Space(Protocol):
@@ -60,6 +66,14 @@ class Reranker(Protocol):
         """How well each text answers the question: higher is better. ``within``: seconds at most.
 
         :raises RerankerUnavailable: no usable answer in time.
+        """
+
+
+class Rewriter(Protocol):
+    async def __call__(self, question: str, history: Sequence[Turn], within: float) -> str:
+        """The question as it would be asked without the conversation. ``within``: seconds at most.
+
+        :raises RewriterUnavailable: no usable answer in time.
         """
 
 

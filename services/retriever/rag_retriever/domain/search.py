@@ -1,15 +1,14 @@
 """Answering one query: encode, ask the index, let the registry decide, choose, read wide."""
 
 import asyncio
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from rag_common.contracts import Passage, PassagesFound, RetrievePassages
-from rag_common.errors import PermanentError
 from rag_retriever.domain.answering import passage
 from rag_retriever.domain.candidates import Candidate, Candidates, Propose
+from rag_retriever.domain.deadlines import until
 from rag_retriever.domain.diversity import diversified
 from rag_retriever.domain.duplicates import NearDuplicates
 from rag_retriever.domain.index import Scope, SearchSpec, scope_filter
@@ -22,12 +21,6 @@ from rag_retriever.domain.timings import Timings
 LEAST_CHECKED = 10
 """Chunks that the registry is asked for at least, so that a search for the one best passage learns, too,
 which other documents hold it."""
-
-
-class DeadlinePassed(PermanentError):
-    """Nobody waits for the answer any more."""
-
-    code = "deadline_passed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +50,8 @@ class Search:
                 "reranking is not set up: set RAG_RERANKER to the name of a cross-encoder, for the embedder"
                 " and the retriever, or ask without it"
             )
-        left = query.deadline - time.time()
-        if left <= 0:
-            raise DeadlinePassed(f"the deadline passed {-left:.1f} s ago")
-        try:
-            async with asyncio.timeout(left) as limit:
-                return await self._answer(query)
-        except TimeoutError as error:
-            if limit.expired():
-                raise DeadlinePassed("the deadline passed while the query was answered") from error
-            raise
+        async with until(query.deadline):
+            return await self._answer(query)
 
     async def _answer(self, query: RetrievePassages) -> PassagesFound:
         timings = Timings()
