@@ -4,20 +4,24 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from importlib.metadata import version
 
 from fastapi import FastAPI
 from nats.js import JetStreamContext
 
 from rag_common.broker import Broker, Publisher, consume, create_broker
-from rag_common.contracts import DeadLetter
+from rag_common.contracts import DeadLetter, EmbedQuery
 from rag_common.errors import TransientError
 from rag_common.objects import ObjectStore
 from rag_common.registry import Registry
 from rag_common.service import probe_routes, running, serve, when_available
 from rag_common.topology import Topology
 from rag_gateway import openapi, pages, problems
+from rag_gateway.adapters.answer_cache import CacheMetrics, NatsAnswers, RegistryChanges
+from rag_gateway.adapters.embeddings import NatsEmbeddings
 from rag_gateway.adapters.event_feed import EventFeed
+from rag_gateway.adapters.generator_info import GeneratorInfo
 from rag_gateway.adapters.installation import StampedInstallation
 from rag_gateway.adapters.jobs import GatewayJobs
 from rag_gateway.adapters.queues import JetStreamQueues
@@ -29,18 +33,32 @@ from rag_gateway.background import end_answers, in_background, keep_forgetting, 
 from rag_gateway.dependencies import Gateway
 from rag_gateway.domain.accepting import AcceptDocuments
 from rag_gateway.domain.asking import AskTheGenerator
+from rag_gateway.domain.caching import CachedAnswers
 from rag_gateway.domain.dead_letters import BuryDocuments
 from rag_gateway.domain.reconciling import Pace, Reconciler
 from rag_gateway.domain.recording import Recorder
 from rag_gateway.domain.searching import Searches
+from rag_gateway.domain.sharing import SharedAnswers
 from rag_gateway.handlers import dead_letter_handler
 from rag_gateway.identity import ApiKeys, Caller, bootstrap_key
 from rag_gateway.metrics import CountRequests, GatewayMetrics
 from rag_gateway.readiness import PublicReadiness
-from rag_gateway.routes import ask, collections, conversations, documents, events, feedback, search, uploads
+from rag_gateway.routes import (
+    ask,
+    collections,
+    conversations,
+    documents,
+    events,
+    feedback,
+    openai,
+    search,
+    uploads,
+)
 from rag_gateway.settings import GatewaySettings
 
 CONSUMERS = ("dead-letters",)
+_EMBEDDER_TIMEOUT = 3.0
+"""Seconds; the embedder itself gives up after two."""
 _ROUTERS = (
     collections.router,
     uploads.router,
@@ -50,6 +68,7 @@ _ROUTERS = (
     ask.router,
     conversations.router,
     feedback.router,
+    openai.router,
 )
 
 
@@ -90,6 +109,7 @@ class _Service:
         self._registry: Registry | None = None
         self.metrics = GatewayMetrics(broker.metrics)
         self._inbox = ReplyInbox(topology)
+        self._shared = SharedAnswers()
         checks = {"registry": self._check_registry, "replies": self._inbox.check}
         self.readiness = PublicReadiness(broker, topology, CONSUMERS, checks)
         self.stopping = asyncio.Event()
@@ -113,6 +133,7 @@ class _Service:
             app.state.gateway = self._gateway(registry, objects, jobs)
             self._subscribe(registry, jobs)
             await stack.enter_async_context(running(broker, self._topology, CONSUMERS))
+            stack.push_async_callback(self._shared.close)
             reconciler = self._reconciler(registry, jobs, objects)
             for work in (
                 keep_open(self._inbox, broker),
@@ -134,12 +155,29 @@ class _Service:
             changes=jobs,
             searches=Searches(self._inbox, jobs, timeout=settings.search_timeout, most=settings.max_searches),
             recorder=Recorder(AnswerRecords(registry), self.metrics.answers_lost.inc),
-            answers=AskTheGenerator(self._inbox, jobs, most=settings.max_questions),
+            answers=self._answers(registry, jobs),
+            embeddings=self._embeddings(),
             feed=EventFeed(self._jetstream, self._topology),
             metrics=self.metrics,
             stopping=self.stopping,
             uploads=asyncio.Semaphore(settings.max_uploads),
             event_streams=asyncio.Semaphore(settings.max_event_streams),
+        )
+
+    def _embeddings(self) -> NatsEmbeddings:
+        ask = partial(self._broker.ask, self._topology.subject(EmbedQuery))
+        return NatsEmbeddings(ask, timeout=_EMBEDDER_TIMEOUT, deadline=self._settings.ask_timeout)
+
+    def _answers(self, registry: Registry, jobs: GatewayJobs) -> CachedAnswers:
+        settings, seconds = self._settings, self._settings.answer_cache_seconds
+        return CachedAnswers(
+            AskTheGenerator(self._inbox, jobs, most=settings.max_questions),
+            self._shared,
+            RegistryChanges(registry),
+            NatsAnswers(self._jetstream, self._topology, seconds=seconds) if seconds else None,
+            GeneratorInfo(self._broker, self._topology),
+            CacheMetrics(self._broker.metrics),
+            most=settings.max_questions,
         )
 
     def _subscribe(self, registry: Registry, jobs: GatewayJobs) -> None:

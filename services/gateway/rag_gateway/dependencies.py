@@ -1,10 +1,10 @@
 """What routes are given: the caller, and the gateway's parts."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Annotated, Protocol
+from typing import Annotated, Literal, Protocol
 from uuid import UUID
 
 from fastapi import Depends, Path, Request
@@ -50,6 +50,14 @@ class Feed(Protocol):
     def listen(self, document_id: str) -> AbstractAsyncContextManager[asyncio.Event]: ...
 
 
+class Embeddings(Protocol):
+    """Vectors of texts."""
+
+    async def __call__(
+        self, space: str, texts: Sequence[str], side: Literal["question", "passage"]
+    ) -> list[bytes]: ...
+
+
 @dataclass(frozen=True)
 class Gateway:
     """The parts that the routes work with; wired in ``app.py``."""
@@ -62,6 +70,7 @@ class Gateway:
     searches: Searches
     answers: Answers
     recorder: Recorder
+    embeddings: Embeddings
     feed: Feed
     metrics: GatewayMetrics
     stopping: asyncio.Event

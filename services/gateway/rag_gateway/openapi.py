@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from rag_gateway.openai_errors import OpenAIError
 from rag_gateway.problems import ProblemDetails
 from rag_gateway.shapes.documents import NewText
 
@@ -24,6 +25,7 @@ _TAGS = [
     {"name": "answers", "description": "Questions answered from passages, with citations."},
     {"name": "conversations", "description": "Questions that follow each other, and their answers."},
     {"name": "feedback", "description": "What callers say of answers."},
+    {"name": "openai", "description": "The same to clients of OpenAI's protocol."},
     {"name": "search", "description": "Passages that answer a question."},
 ]
 _TEMPLATE = "#/components/schemas/{model}"
@@ -42,7 +44,7 @@ def install(app: FastAPI) -> None:
                 tags=_TAGS,
             )
             known = schema["components"]["schemas"]
-            for model in (ProblemDetails, NewText):
+            for model in (ProblemDetails, OpenAIError, NewText):
                 described = model.model_json_schema(ref_template=_TEMPLATE)
                 known |= described.pop("$defs", {})
                 known[model.__name__] = described

@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from rag_common.errors import RagError, TransientError
 from rag_common.i18n import translate
-from rag_gateway import languages
+from rag_gateway import languages, openai_errors
 
 MEDIA_TYPE = "application/problem+json"
 _MAX_ERRORS = 20
@@ -30,6 +30,7 @@ _STATUS = {
     "unknown_collection": 404,
     "unknown_document": 404,
     "unknown_space": 404,
+    "model_not_found": 404,
     "unknown_conversation": 404,
     "unknown_answer": 404,
     "object_missing": 404,
@@ -221,11 +222,15 @@ def _body(
 
 
 def _response(request: Request, body: dict[str, Any], headers: Mapping[str, str] | None) -> Response:
+    status, media_type = body["status"], MEDIA_TYPE
+    if openai_errors.in_form(request.url.path):
+        status, media_type = openai_errors.status_of(status), "application/json"
+        body = openai_errors.body_of(body)
     return Response(
         json.dumps(body, ensure_ascii=False).encode("utf-8", "replace"),
-        status_code=body["status"],
+        status_code=status,
         headers={**languages.headers(languages.language_of(request)), **(headers or {})},
-        media_type=MEDIA_TYPE,
+        media_type=media_type,
     )
 
 
