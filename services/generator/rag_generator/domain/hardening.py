@@ -1,0 +1,77 @@
+"""What documents and users say, as data within a prompt.
+
+Everything that is not ours stands between lines that carry a code which is drawn for each prompt, so that
+no text can forge them. What a tokenizer or a model could take for more than text is replaced by
+look-alikes, in the prompt only: characters nobody sees (text can hide in them), tokens of chat templates
+(llama.cpp and Ollama parse them in the text of messages too), lines like ours, and markers like ``[2]``.
+"""
+
+import re
+
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0e-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f"
+    "\ufe00-\ufe0f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e0fff]"
+)
+"""Not the joiners U+200C and U+200D: they decide how Persian, Hindi and emoji are written."""
+_LINES = str.maketrans({"\r": "\n", "\x0b": "\n", "\x0c": "\n", "\x85": "\n", "\u2028": "\n", "\u2029": "\n"})
+
+_NAMES = (
+    "s|bos|eos|pad|unk|mask|cls|sep|sys|inst|system|user|assistant|human|bot|think|thinking|reasoning|tool|"
+    "tools|tool_call|tool_calls|tool_response|tool_result|function_call|start_of_turn|end_of_turn|"
+    "start_of_image|end_of_utterance|image_soft_token|extra_id_\\d+|unused\\d+|reserved_\\w+|fim_\\w+|"
+    "begin_of_\\w+|end_of_\\w+|\\w+_token"
+)
+"""Tokens in pointed brackets: of Llama 2, Mistral, Gemma, T5, Qwen, StarCoder and their descendants."""
+_CONTROL = re.compile(
+    r"<{1,2}\s?(?=[|｜])"  # ChatML, Llama 3, Phi, DeepSeek
+    r"|(?<=[|｜])\s?>{1,2}"
+    rf"|<{{1,2}}(?=\s?/?\s?(?:{_NAMES})\s?/?>)",
+    re.IGNORECASE,
+)
+_BRACKETED = re.compile(
+    r"\[(\s?/?\s?(?:INST|SYS|BOS|EOS|UNK|PAD|CLS|SEP|MASK|IMG\w*|TOOL_\w+|AVAILABLE_TOOLS|SYSTEM_PROMPT|"
+    r"THINK|ARGS|CALL_ID|PREFIX|MIDDLE|SUFFIX|MODEL_SETTINGS)\s?)\]",
+    re.IGNORECASE,
+)
+_LINE_LIKE_OURS = re.compile(r"^([ \t]*)(-{2,})(?=[^\n]*\w)", re.MULTILINE)
+_CODE = re.compile(r"(```.*?(?:```|\Z)|`[^`\n]+`)", re.DOTALL)
+_MARKER = re.compile(r"[\[【［]\s?(\^?\d{1,3}(?:\s?[,;–-]\s?\d{1,3})*)\s?(?:†[^\n\]】］]{0,40})?[\]】］]")
+
+CODE_BYTES = 4
+
+
+def boundary(code: str, label: str) -> str:
+    """The line in front of a piece of data. ``label``: what it is; after the last one ``end``."""
+    return f"--- {code} {label} ---"
+
+
+def as_data(text: str) -> str:
+    """Text of several lines, harmless in a prompt."""
+    return _without_markers(_without_tokens(_visible(text))).strip("\n")
+
+
+def as_line(text: str, longest: int) -> str:
+    """The same on one line of at most ``longest`` characters."""
+    line = " ".join(_visible(text).split())
+    if len(line) > longest:
+        line = line[: longest - 1].rstrip() + "…"
+    return _without_markers(_without_tokens(line))
+
+
+def _visible(text: str) -> str:
+    return _INVISIBLE.sub("", text.replace("\r\n", "\n").translate(_LINES))
+
+
+def _without_tokens(text: str) -> str:
+    text = _CONTROL.sub(lambda match: match[0].replace("<", "‹").replace(">", "›"), text)
+    text = _BRACKETED.sub(r"(\1)", text)
+    return _LINE_LIKE_OURS.sub(lambda match: match[1] + "–" * len(match[2]), text)
+
+
+def _without_markers(text: str) -> str:
+    """Code keeps its brackets: there they are indices, and a marker in code is none."""
+    if not any(bracket in text for bracket in "[【［"):
+        return text
+    parts = _CODE.split(text)
+    parts[::2] = [_MARKER.sub(r"(\1)", part) for part in parts[::2]]
+    return "".join(parts)
