@@ -17,7 +17,7 @@ from rag_common.contracts import (
     QuestionRewritten,
     RewriteQuestion,
 )
-from rag_common.errors import RagError
+from rag_common.errors import RagError, TransientError
 from rag_generator.domain.answering import AnswerQuestion, Outcome, TooLate
 from rag_generator.domain.choosing import Models
 from rag_generator.domain.rewriting import RewriteFollowUp
@@ -63,11 +63,17 @@ def answer_handler(
         except RagError as error:
             meter.failed(error.code)
             _log.warning("answer_failed", code=error.code, reason=error.message)
-            await reply(ask.reply_to, _failure(ask, error.code, error.message))
+            await tell(ask, error.code, error.message)
         except Exception:
             meter.failed("internal_error")
-            await reply(ask.reply_to, _failure(ask, "internal_error", "the question could not be answered"))
+            await tell(ask, "internal_error", "the question could not be answered")
             raise
+
+    async def tell(ask: GenerateAnswer, code: str, message: str) -> None:
+        try:
+            await reply(ask.reply_to, QueryFailed(query_id=ask.query_id, code=code, message=message))
+        except TransientError as error:
+            _log.warning("failure_not_told", code=code, reason=error.message)
 
     async def handle(ask: GenerateAnswer, job: Job) -> None:
         if not await cancellations.run(ask.query_id, work(ask, job)):
@@ -104,7 +110,3 @@ def answer_describing(models: Models, prompt_version: str) -> Answer:
 def _not_rewritten(problem: str) -> bytes:
     _log.info("question_not_rewritten", reason=problem)
     return QuestionRewritten(error=problem).encode()
-
-
-def _failure(ask: GenerateAnswer, code: str, message: str) -> QueryFailed:
-    return QueryFailed(query_id=ask.query_id, code=code, message=message)

@@ -1,5 +1,6 @@
 """The generator's settings."""
 
+from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
@@ -29,6 +30,12 @@ class GeneratorSettings(ServiceSettings):
         ge=1,
         le=512,
         description="Questions that one process works on at a time; more wait in the stream QUERY.",
+    )
+    prompts_dir: Path | None = Field(
+        None, description="Directory of prompt templates that take the place of the built-in ones."
+    )
+    encode_timeout: float = Field(
+        2.0, gt=0, description="Seconds that the embedder has for the sentences of an answer."
     )
     rewrite_timeout: float = Field(
         4.0, gt=0, description="Seconds that the model has for making a follow-up understandable by itself."

@@ -14,6 +14,7 @@ from rag_generator.domain.frames import Frames, first_attempt
 from rag_generator.domain.grounding import ground
 from rag_generator.domain.llm import ModelMissing, ModelRefused, ModelUnavailable
 from rag_generator.domain.ports import Replies, SentenceEncoder
+from rag_generator.domain.prompting import QuestionTooLong
 from rag_generator.domain.relevance import is_relevant
 from rag_generator.domain.transmission import SentText, Transmission
 
@@ -90,7 +91,7 @@ class AnswerQuestion:
             return await self._send(work, await drafts.quotations(ask))
         try:
             return await self._send(work, drafts.generated(ask, llm))
-        except (ModelUnavailable, ModelMissing, ModelRefused) as error:
+        except (ModelUnavailable, ModelMissing, ModelRefused, QuestionTooLong) as error:
             _log.warning("model_failed", model=llm.model, code=error.code, reason=error.message)
             work.attempt += 1
             return await self._send(work, await drafts.quotations(ask, error.message))

@@ -63,6 +63,8 @@ class Drafts:
     def generated(self, ask: GenerateAnswer, llm: LLM) -> Draft:
         """A model's answer; the model is asked when the first piece is. The pieces raise what
         :meth:`LLM.stream` does, and :class:`ModelUnavailable` if it does not begin in time or writes nothing.
+
+        :raises QuestionTooLong: the model has no room for a passage beside the question.
         """
         # half of the context at least is for the passages
         max_tokens = min(ask.options.max_tokens or self._max_tokens, llm.context_tokens // 2)
