@@ -61,6 +61,11 @@ class _Problem(BaseModel):
     code: str | int | None = None
     type: str | None = None
 
+    @property
+    def kind(self) -> str | None:
+        """OpenAI has the word for it in ``code``; llama.cpp and vLLM repeat the status there."""
+        return self.code if isinstance(self.code, str) else self.type
+
 
 class _Refusal(BaseModel):
     error: _Problem | None = None
@@ -124,7 +129,7 @@ class OpenAI:
             problem = _Refusal.model_validate_json(body).error
         except ValidationError:
             problem = None
-        said = (problem.code or problem.type if problem else None) or status
+        said = (problem.kind if problem else None) or status
         if status == httpx.codes.NOT_FOUND and problem:
             return self._missing()
         if status == httpx.codes.NOT_FOUND:
