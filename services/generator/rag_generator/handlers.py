@@ -66,7 +66,8 @@ def answer_handler(
             await tell(ask, error.code, error.message)
         except Exception:
             meter.failed("internal_error")
-            await tell(ask, "internal_error", "the question could not be answered")
+            failure = "the question could not be answered; the log of the generator says why"
+            await tell(ask, "internal_error", failure)
             raise
 
     async def tell(ask: GenerateAnswer, code: str, message: str) -> None:
