@@ -4,21 +4,24 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 
 from rag_common.contracts import Citation
 from rag_common.registry import GivenAnswer, Rating
-from rag_gateway.shapes.base import Answer, Request, Text
+from rag_gateway.shapes.base import Answer, Request, no_nul
 
 MAX_TITLE = 200
+Title = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_TITLE),
+    AfterValidator(no_nul),
+]
 
 
 class NewConversation(Request):
     model_config = ConfigDict(json_schema_extra={"example": {"title": "Leave in the first year"}})
 
-    title: (
-        Annotated[Text, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_TITLE)] | None
-    ) = None
+    title: Title | None = None
     """Left out: it is made of the first question."""
 
 
