@@ -148,7 +148,7 @@ async def test_a_collection_of_the_same_name_is_another_one(registry: Registry) 
 
 
 @asynccontextmanager
-async def open_transaction(url: str) -> AsyncIterator[asyncpg.Connection]:  # type: ignore[type-arg]
+async def open_transaction(url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
     connection = await asyncpg.connect(url)
     transaction = connection.transaction()
     await transaction.start()
@@ -274,9 +274,9 @@ async def test_a_restored_dump_begins_anew_and_works(
 
 def copy_database(source: str, target: str) -> None:
     programs = postgres_bin_dir()
-    dump = subprocess.run([programs / "pg_dump", source], check=True, capture_output=True, timeout=60)
+    dump = subprocess.run([str(programs / "pg_dump"), source], check=True, capture_output=True, timeout=60)
     quiet = {**os.environ, "PGOPTIONS": "-c client_min_messages=warning"}
-    psql = [programs / "psql", "-q", "-v", "ON_ERROR_STOP=1", target]
+    psql = [str(programs / "psql"), "-q", "-v", "ON_ERROR_STOP=1", target]
     subprocess.run(psql, input=dump.stdout, check=True, capture_output=True, timeout=60, env=quiet)
 
 
