@@ -33,9 +33,10 @@ class Answering:
                     async for event in events:
                         if collected.opened is None:
                             metrics.first_event_seconds.observe(time.perf_counter() - started)
+                        if isinstance(event, AnswerDone):
+                            event = _timed(event, time.perf_counter() - started)
                         collected.add(event)
                         if isinstance(event, AnswerDone):
-                            event.timings_ms["total"] = round((time.perf_counter() - started) * 1000, 3)
                             await self.recording.finish(collected)
                             outcome = _outcome(collected.opened, event)
                         yield event
@@ -51,6 +52,12 @@ class Answering:
         async with aclosing(self.events()) as events:
             async for _ in events:
                 pass
+
+
+def _timed(done: AnswerDone, seconds: float) -> AnswerDone:
+    # a copy: others may be given the same answer
+    timings = {**done.timings_ms, "total": round(seconds * 1000, 3)}
+    return done.model_copy(update={"timings_ms": timings})
 
 
 def _outcome(opened: AnswerOpened | None, done: AnswerDone) -> str:

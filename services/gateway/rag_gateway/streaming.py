@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from pydantic_core import to_json
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 MEDIA_TYPE = "text/event-stream"
 T = TypeVar("T")
@@ -59,8 +59,9 @@ async def _left(receive: Receive) -> None:
 class EventStream(Response):
     """Sends pieces of an event stream as they come, and a comment after each ``heartbeat`` idle seconds.
 
-    Nothing is sent before the first piece: what the generator raises until then is answered like an error
-    of the route. A client that leaves, or takes nothing for ``patience`` seconds, closes the generator.
+    There is at least one piece, and nothing is sent before it: what the generator raises until then is
+    answered like an error of the route. A client that leaves, or takes nothing for ``patience`` seconds,
+    closes the generator.
     """
 
     media_type = MEDIA_TYPE
@@ -95,20 +96,21 @@ class EventStream(Response):
         try:
             async for piece in pieces:
                 if beating is None:
-                    self._spoke = time.monotonic()
-                    await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+                    start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+                    await self._send(send, start)
                     beating = asyncio.create_task(self._beat(send))
-                await self._send(send, piece)
+                await self._send(send, _body(piece))
         finally:
             if beating is not None:
                 beating.cancel()
                 await asyncio.gather(beating, return_exceptions=True)
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        await self._send(send, _body(b"", more=False))
 
-    async def _send(self, send: Send, piece: bytes) -> None:
+    async def _send(self, send: Send, message: Message) -> None:
+        self._spoke = time.monotonic()
         try:
             async with self._sending, asyncio.timeout(self._patience):
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                await send(message)
         except TimeoutError as error:
             raise ClientDisconnect from error
         self._spoke = time.monotonic()
@@ -117,6 +119,10 @@ class EventStream(Response):
         while True:
             idle = time.monotonic() - self._spoke
             if idle >= self._heartbeat and not self._sending.locked():
-                await self._send(send, comment("still here"))
+                await self._send(send, _body(comment("still here")))
                 idle = 0.0
             await asyncio.sleep(max(self._heartbeat - idle, 0.1 * self._heartbeat))
+
+
+def _body(piece: bytes, *, more: bool = True) -> Message:
+    return {"type": "http.response.body", "body": piece, "more_body": more}

@@ -74,7 +74,7 @@ class AskTheGenerator:
                         raise AnswerFailed(frame.message, code=frame.code)
                     yield frame
         except TimeoutError as error:
-            raise AnswerTimedOut(f"the question was not answered within {ask.timeout:g} s") from error
+            raise AnswerTimedOut("the question was not answered in time; ask again in a moment") from error
         finally:
             self._running -= 1
             if not over:

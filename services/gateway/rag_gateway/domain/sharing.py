@@ -69,18 +69,18 @@ class SharedAnswer:
                 elif self._failure is not None:
                     raise self._failure.with_traceback(None)
                 else:
-                    await self._wait(deadline, timeout)
+                    await self._wait(deadline)
         finally:
             self._followers -= 1
             if not self._followers and not self._complete:
                 await self._abandon()
 
-    async def _wait(self, deadline: float, seconds: float) -> None:
+    async def _wait(self, deadline: float) -> None:
         try:
             async with asyncio.timeout_at(deadline):
                 await self._news.wait()
         except TimeoutError as error:
-            raise AnswerTimedOut(f"the question was not answered within {seconds:g} s") from error
+            raise AnswerTimedOut("the question was not answered in time; ask again in a moment") from error
 
     async def _abandon(self) -> None:
         self._abandoned = True

@@ -149,8 +149,7 @@ def answer_body(
     question: str, answer_id: str, conversation_id: str | None, collected: CollectedAnswer, language: str
 ) -> dict[str, Any]:
     """The fields of :class:`AskAnswer`, of a complete answer."""
-    if collected.opened is None or collected.done is None:
-        raise ValueError("the answer is not complete")
+    assert collected.opened is not None and collected.done is not None  # noqa: S101, PT018 - the caller's promise
     return {
         **opening(answer_id, conversation_id, collected.opened, language),
         **ending(answer_id, collected.opened, collected.done, language),
