@@ -15,6 +15,7 @@ from ragp.commands import (
     keys,
     logs,
     migrate,
+    models,
     provision,
     run,
     search,
@@ -64,5 +65,6 @@ app.command("chat")(ask.chat)
 app.command("eval")(evaluate.evaluate)
 app.add_typer(documents.app, name="documents")
 app.add_typer(spaces.app, name="spaces")
+app.add_typer(models.app, name="models")
 app.add_typer(keys.app, name="key")
 app.command("version")(version.version)
