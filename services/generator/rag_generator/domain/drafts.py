@@ -84,12 +84,13 @@ class Drafts:
         """Sentences of the passages; ``failure``: why there is nothing better."""
         quoted = await self._extract(ask.standalone, ask.found.passages, ask.found.space)
         if not quoted.text:
-            return self.not_found(ask, None)
+            return self.not_found(ask, None, failure)
         return Draft(_whole(quoted.text, quoted.citations), quoted.passages, failure=failure)
 
-    def not_found(self, ask: GenerateAnswer, llm: LLM | None) -> Draft:
+    def not_found(self, ask: GenerateAnswer, llm: LLM | None, failure: str | None = None) -> Draft:
         """That the documents have no answer, which is said without asking ``llm``."""
-        return Draft(_whole(self._prompts.not_found(ask.question)), llm=llm, answered=False)
+        sentence = self._prompts.not_found(ask.question)
+        return Draft(_whole(sentence), llm=llm, answered=False, failure=failure)
 
 
 async def _whole(text: str, citations: tuple[Citation, ...] = ()) -> AsyncGenerator[Cited, None]:
