@@ -1,23 +1,89 @@
-"""Wires the generator together: so far it starts, reports its health and consumes nothing."""
+"""Wires the generator together: the only place that knows every part."""
 
-import contextlib
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 
 from starlette.applications import Starlette
 
-from rag_common.broker import create_broker
+from rag_common.broker import Broker, Publisher, consume, create_broker
+from rag_common.broker.cancellation import Cancellations
+from rag_common.contracts import DescribeGenerator, EmbedQuery, GenerateAnswer, RewriteQuestion
 from rag_common.service import make_service, serve
+from rag_common.topology import Topology
+from rag_generator.adapters.embedder import NatsSentenceEncoder
+from rag_generator.adapters.metrics import AnswerMetrics, ModelReport
+from rag_generator.adapters.models import open_models
+from rag_generator.adapters.replies import NatsReplies
+from rag_generator.adapters.templates import load_prompts
+from rag_generator.domain.answering import AnswerQuestion
+from rag_generator.domain.choosing import Models
+from rag_generator.domain.drafts import Drafts
+from rag_generator.domain.extractive import Extractor
+from rag_generator.domain.prompting import Prompts
+from rag_generator.domain.rewriting import RewriteFollowUp
+from rag_generator.handlers import answer_describing, answer_handler, answer_rewriting
 from rag_generator.settings import GeneratorSettings
 
+CONSUMER = "generator"
+QUEUE_GROUP = "generator"
+"""Of all replicas: each request goes to one of them."""
 
-def create_app(settings: GeneratorSettings) -> Starlette:
+OpenModels = Callable[[GeneratorSettings], AbstractAsyncContextManager[Models]]
+
+
+def create_app(settings: GeneratorSettings, open_models: OpenModels = open_models) -> Starlette:
+    """The service: probes and metrics over HTTP, everything else over NATS."""
+    broker = create_broker(settings, "generator")
+    topology = Topology(settings.namespace)
     return make_service(
         settings,
-        create_broker(settings, "generator"),
+        broker,
         service="generator",
-        lifespan=contextlib.nullcontext,
+        lifespan=partial(_generator, settings, broker, topology, open_models),
         checks={},
-        consumers=(),
+        consumers=(CONSUMER,),
+        topology=topology,
     )
+
+
+@asynccontextmanager
+async def _generator(
+    settings: GeneratorSettings, broker: Broker, topology: Topology, open_models: OpenModels
+) -> AsyncIterator[None]:
+    prompts = load_prompts(settings.prompts_dir)
+    async with open_models(settings) as models:
+        _consume(settings, broker, topology, models, prompts)
+        _answer_requests(settings, broker, topology, models, prompts)
+        report = asyncio.create_task(ModelReport(models, broker.metrics).run())
+        try:
+            yield
+        finally:
+            report.cancel()
+            await asyncio.gather(report, return_exceptions=True)
+
+
+def _consume(
+    settings: GeneratorSettings, broker: Broker, topology: Topology, models: Models, prompts: Prompts
+) -> None:
+    publisher = Publisher(broker, topology)
+    encode = NatsSentenceEncoder(partial(broker.ask, topology.subject(EmbedQuery)), settings.encode_timeout)
+    drafts = Drafts(prompts, Extractor(encode), max_tokens=settings.llm_max_tokens)
+    answer = AnswerQuestion(models, drafts, encode, NatsReplies(broker, publisher))
+    handler = answer_handler(
+        answer, Cancellations(broker, topology), publisher.reply, AnswerMetrics(broker.metrics)
+    )
+    consume(broker, topology, CONSUMER, GenerateAnswer, handler, max_workers=settings.answer_workers)
+
+
+def _answer_requests(
+    settings: GeneratorSettings, broker: Broker, topology: Topology, models: Models, prompts: Prompts
+) -> None:
+    answers = partial(broker.subscriber, queue=QUEUE_GROUP, max_workers=settings.answer_workers)
+    rewrite = RewriteFollowUp(models, prompts, settings.rewrite_timeout)
+    answers(topology.subject(RewriteQuestion))(answer_rewriting(rewrite))
+    answers(topology.subject(DescribeGenerator))(answer_describing(models, prompts.version))
 
 
 if __name__ == "__main__":
