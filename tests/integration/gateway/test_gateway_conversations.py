@@ -3,7 +3,6 @@
 import asyncio
 import uuid
 
-import pytest
 from answers_support import done, generator, opened, passage, says
 from gateway_support import Gateway, Json, Place, eventually, problem, running_gateway
 from nats.js import JetStreamContext
@@ -74,9 +73,9 @@ async def test_pages_of_conversations_and_of_messages_follow_each_other(gateway:
         assert seen == expected
 
 
-@pytest.mark.parametrize("body", [{"title": ""}, {"title": "  "}, {"title": "x" * 201}, {"titel": "x"}])
-async def test_a_bad_title_is_refused(gateway: Gateway, body: Json) -> None:
-    problem(await gateway.http.post("/v1/conversations", json=body), 422, "invalid_request")
+async def test_a_bad_title_is_refused(gateway: Gateway) -> None:
+    for body in ({"title": ""}, {"title": "  "}, {"title": "x" * 201}, {"title": "\x00"}, {"titel": "x"}):
+        problem(await gateway.http.post("/v1/conversations", json=body), 422, "invalid_request")
 
 
 async def test_earlier_turns_go_with_a_question_without_their_markers(gateway: Gateway) -> None:
@@ -175,19 +174,12 @@ async def test_feedback_is_given_replaced_shown_and_counted(gateway: Gateway) ->
     assert 'rag_feedback_total{rating="down"} 2.0' in metrics
 
 
-@pytest.mark.parametrize(
-    ("changes", "status", "code"),
-    [
-        ({"answer_id": str(uuid.uuid4())}, 404, "unknown_answer"),
-        ({"answer_id": "one"}, 422, "invalid_request"),
-        ({"rating": "good"}, 422, "invalid_request"),
-        ({"comment": "x" * 4001}, 422, "invalid_request"),
-        ({"comment": "\x00"}, 422, "invalid_request"),
-    ],
-)
-async def test_bad_feedback_is_refused(gateway: Gateway, changes: Json, status: int, code: str) -> None:
-    body = {"answer_id": str(uuid.uuid4()), "rating": "up", **changes}
-    problem(await gateway.http.post("/v1/feedback", json=body), status, code)
+async def test_bad_feedback_is_refused(gateway: Gateway) -> None:
+    good = {"answer_id": str(uuid.uuid4()), "rating": "up"}
+    problem(await gateway.http.post("/v1/feedback", json=good), 404, "unknown_answer")
+    for change in ({"answer_id": "one"}, {"rating": "good"}, {"comment": "x" * 4001}, {"comment": "\x00"}):
+        response = await gateway.http.post("/v1/feedback", json={**good, **change})
+        problem(response, 422, "invalid_request")
 
 
 async def test_old_answers_are_forgotten(
