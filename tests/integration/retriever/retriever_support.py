@@ -19,8 +19,10 @@ from nats.aio.msg import Msg
 from rag_common.broker import flush
 from rag_common.contracts import (
     NOWHERE,
+    AnswerOptions,
     DocumentRef,
     EmbedQuery,
+    GenerateAnswer,
     IndexChunks,
     Message,
     PassagesFound,
@@ -185,6 +187,33 @@ class Stack:
             await replies.unsubscribe()
         kind = json.loads(body)["kind"]
         return PassagesFound.decode(body) if kind == "passages" else QueryFailed.decode(body)
+
+    def query(self, question: str, **fields: Any) -> RetrievePassages:
+        """Of somebody who waits for an answer; the reply subject is its own."""
+        query_id = uuid.uuid4().hex
+        defaults: dict[str, Any] = {
+            "query_id": query_id,
+            "reply_to": self.topology.subject(PassagesFound, gateway="test", query=query_id),
+            "tenant": TENANT,
+            "principals": ("user:alice",),
+            "deadline": time.time() + 10,
+            "answer": AnswerOptions(),
+        }
+        return RetrievePassages(question=question, **(defaults | fields))
+
+    async def command(self, question: str, **fields: Any) -> GenerateAnswer:
+        """What the generator gets for a question; raises ``TimeoutError`` if it gets nothing."""
+        commands = await self.client.subscribe(self.topology.subject(GenerateAnswer))
+        await flush(self.client)
+        query = self.query(question, **fields)
+        await self.publish(query)
+        try:
+            while True:
+                command = GenerateAnswer.decode((await commands.next_msg(timeout=15)).data)
+                if command.query_id == query.query_id:
+                    return command
+        finally:
+            await commands.unsubscribe()
 
     async def find(self, question: str, **fields: Any) -> PassagesFound:
         answer = await self.ask(question, **fields)

@@ -1,15 +1,27 @@
 """The retriever does all its work with the rights of its own NATS user."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import nats
 import nats.errors
 import pytest
-from retriever_support import TENANT, Stack, embedder, running_retriever
+from retriever_support import TENANT, Stack, embedder, eventually, running_retriever
 
-from rag_common.contracts import DeadLetter, IndexChunks, PurgeDocument
+from rag_common.broker import flush
+from rag_common.contracts import (
+    AnswerOptions,
+    CancelQuery,
+    DeadLetter,
+    IndexChunks,
+    PurgeDocument,
+    QuestionRewritten,
+    RewriteQuestion,
+    Turn,
+)
 from rag_common.objects import ObjectStore
+from rag_common.permissions import inbox_prefix
 from rag_common.provision import provision
 from rag_common.registry import Registry
 from rag_common.testing import NatsServer, nats_users
@@ -18,6 +30,33 @@ from rag_common.topology import Topology
 
 async def contents() -> AsyncIterator[bytes]:
     yield b"bytes"
+
+
+async def ask_a_follow_up(stack: Stack, server: NatsServer) -> None:
+    """The generator rewrites a question, of which the gateway then says that nobody waits for it."""
+    generator, gateway = [
+        await nats.connect(server.url, user=user, password=user, inbox_prefix=inbox_prefix(user))
+        for user in ("generator", "gateway")
+    ]
+    requests = await generator.subscribe(stack.topology.subject(RewriteQuestion))
+    await flush(generator)
+    options = AnswerOptions(history=(Turn(question="Which keys?", answer="The red ones."),))
+    asked = asyncio.create_task(stack.command("And the blue ones?", answer=options))
+    request = await requests.next_msg(timeout=10)
+    await request.respond(QuestionRewritten(question="Where are the blue keys?").encode())
+    assert (await asked).standalone == "Where are the blue keys?"
+    query = stack.query("And the blue ones?", answer=options)
+    await stack.publish(query)
+    await requests.next_msg(timeout=10)
+    cancel = stack.topology.subject(CancelQuery, query=query.query_id)
+    await gateway.publish(cancel, CancelQuery(query_id=query.query_id).encode())
+
+    async def cancelled() -> bool:
+        return await stack.has_metric("rag_queries_cancelled_total", 1)
+
+    await eventually(cancelled)
+    await generator.close()
+    await gateway.close()
 
 
 async def test_its_rights_are_enough(registry: Registry, database_url: str, tmp_path: Path) -> None:
@@ -42,6 +81,7 @@ async def test_its_rights_are_enough(registry: Registry, database_url: str, tmp_
             await stack.wait_for_state(accepted.document, "live")
             assert (await stack.find("red keys")).mode == "hybrid"
             assert len(requests) == 1
+            await ask_a_follow_up(stack, server)
             letters = await operator.subscribe(topology.subject(DeadLetter, stage="index"))
             await operator.jetstream().publish(topology.subject(IndexChunks), b"{")
             await letters.next_msg(timeout=10)
