@@ -48,7 +48,8 @@ def embed_chunks(embedder: Embedder, publisher: Publisher, priority: Priority) -
 
 
 def answer_questions(embedder: Embedder, timeout: float) -> Answer:
-    """The handler of requests for question vectors. Whatever is wrong, the answer says so.
+    """The handler of requests for vectors of questions, and of sentences that are compared with one. Whatever
+    is wrong, the answer says so. Sentences wait for questions, as passages that are reranked do.
 
     ``timeout`` is in seconds: whoever asked has given up by then, and the texts are dropped.
     """
@@ -59,9 +60,12 @@ def answer_questions(embedder: Embedder, timeout: float) -> Answer:
             request = EmbedQuery.decode(received.raw_message.data)
             space = request.space
             async with asyncio.timeout(timeout):
-                vectors = await embedder.questions(space, request.texts)
+                if request.side == "passage":
+                    vectors = await embedder.passages(space, request.texts, Priority.RERANK)
+                else:
+                    vectors = await embedder.questions(space, request.texts)
         except (ValidationError, RagError, TimeoutError) as error:
-            problem = _problem(error, "request for question vectors", timeout)
+            problem = _problem(error, "request for vectors", timeout)
             return QueryVectors(space=space, error=problem).encode()
         return QueryVectors(space=space, dimension=vectors.shape[1], vectors=_base64(vectors)).encode()
 

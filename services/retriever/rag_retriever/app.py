@@ -31,6 +31,7 @@ from rag_retriever.adapters.reranker import NatsReranker, Request
 from rag_retriever.adapters.rewriter import NatsRewriter
 from rag_retriever.adapters.spaces import RememberedSpaces
 from rag_retriever.adapters.sparse import Bm25Encoder
+from rag_retriever.domain.bm25_unit import Bm25Unit
 from rag_retriever.domain.coalescing import Coalescer
 from rag_retriever.domain.index import Hit, SearchSpec, VectorIndex
 from rag_retriever.domain.indexing import IndexBatch
@@ -110,6 +111,7 @@ class _Retriever:
             propose=_proposer(settings, index),
             rerank=_reranker(settings, partial(broker.ask, topology.subject(RerankPassages))),
             shortlist=settings.rerank_candidates,
+            bm25_unit=Bm25Unit(index.count),
         )
         index_batch = IndexBatch(index, sparse, registry.indexing, spaces, publisher)
         update = UpdateDocument(index, registry.indexing)

@@ -98,6 +98,10 @@ class PassagesFound(Message):
     """The embedding space that was searched."""
     reranked: bool = False
     """Whether a cross-encoder has ordered the passages; then ``score`` is its score."""
+    bm25_unit: float | None = None
+    """What a BM25 score is divided by to mean the same for every question and index: the IDF of a term that
+    one chunk alone holds, times the square root of the number of the question's terms. ``None``: there was
+    no lexical leg, or no answer is wanted."""
     degraded: bool = False
     reason: str | None = None
     """Why the answer is degraded, or shorter than it could be."""

@@ -7,6 +7,7 @@ from functools import partial
 
 from rag_common.contracts import Passage, PassagesFound, RetrievePassages
 from rag_retriever.domain.answering import passage
+from rag_retriever.domain.bm25_unit import Bm25Unit
 from rag_retriever.domain.candidates import Candidate, Candidates, Propose
 from rag_retriever.domain.deadlines import until
 from rag_retriever.domain.diversity import diversified
@@ -34,6 +35,8 @@ class Search:
     rerank: Reranker | None = None
     shortlist: int = 30
     """Candidates that are reranked, unless more passages are wanted."""
+    bm25_unit: Bm25Unit | None = None
+    """Makes BM25 scores comparable for who judges whether the passages answer the question at all."""
 
     async def __call__(self, query: RetrievePassages) -> PassagesFound:
         """Best passages first, at most ``query.limit``.
@@ -74,10 +77,16 @@ class Search:
             mode=question.mode,
             space=question.space.name,
             reranked=reranking.done,
+            bm25_unit=await self._unit(query, question),
             degraded=bool(reasons),
             reason="; ".join(reasons) or None,
             timings_ms=timings.milliseconds(),
         )
+
+    async def _unit(self, query: RetrievePassages, question: EncodedQuestion) -> float | None:
+        if query.answer is None or question.sparse is None or self.bm25_unit is None:
+            return None
+        return await self.bm25_unit(question.space.name, len(question.sparse))
 
     async def _scope(self, query: RetrievePassages) -> Scope | None:
         """``None``: none of the named collections exists, so there is nothing to find."""

@@ -1,0 +1,106 @@
+"""Whether the passages found can answer the question at all, without asking anybody.
+
+A passage has up to two signals, each in units of its own that mean the same for every question:
+
+- *lexical*: its BM25 score divided by :attr:`PassagesFound.bm25_unit`, so that neither the length of the
+  question nor the size of the index matters. It says something where question and passage are in one language.
+- *dense*: its cosine, from 0 (as near as the nearest passage when nothing answers the question) to 1 (as near
+  as an answer), by what is known of the space. It says something where the model reads both.
+
+The evidence for a passage is the sum of its signals. Passages answer a question when the evidence for one of
+them reaches the threshold of the signals that it has and of the question's language. Where no signal is known
+for any passage, nothing is refused.
+
+Measured figures, the curve, and how the thresholds were chosen: ``docs/answers.md``.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from rag_common.contracts import Passage, PassagesFound
+from rag_common.languages import reads
+from rag_common.spaces import CATALOGUE
+from rag_generator.domain.language import SAMPLE, Language, language_of
+
+Kind = Literal["both", "lexical", "dense", "across"]
+"""The signals of a passage; ``across``: the dense one alone, of a passage in another language."""
+
+THRESHOLDS: dict[tuple[Kind, Language], float] = {
+    ("both", "en"): 1.0,
+    ("both", "ru"): 0.95,
+    ("lexical", "en"): 0.8,
+    ("lexical", "ru"): 0.7,
+    ("dense", "en"): 0.1,
+    ("dense", "ru"): 0.2,
+    ("across", "en"): -0.8,
+    ("across", "ru"): -0.8,
+}
+"""Less evidence is none. Each from the curve of its language, at about 3% false refusals."""
+UNKNOWN_LANGUAGE = -0.8
+"""For a question in another language: words that are not found prove nothing there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """That a passage answers the question; enough if ``margin`` is not negative."""
+
+    kind: Kind
+    value: float
+    threshold: float
+
+    @property
+    def margin(self) -> float:
+        return self.value - self.threshold
+
+
+def is_relevant(question: str, found: PassagesFound) -> bool:
+    """Whether an answer is worth trying. Takes well under a millisecond for ten passages."""
+    if not found.passages:
+        return False
+    strongest = strongest_evidence(question, found)
+    return strongest is None or strongest.margin >= 0
+
+
+def strongest_evidence(question: str, found: PassagesFound) -> Evidence | None:
+    """That of the passage with the greatest margin; ``None``: nothing is known about any of them."""
+    judge = _Judge(question, found)
+    judged = (judge.evidence(passage) for passage in found.passages)
+    return max((one for one in judged if one is not None), key=lambda one: one.margin, default=None)
+
+
+class _Judge:
+    """What is known about the signals of one search."""
+
+    def __init__(self, question: str, found: PassagesFound) -> None:
+        self._language = language_of(question)
+        self._unit = found.bm25_unit
+        space = CATALOGUE.get(found.space or "")
+        known = space is not None and space.cosines is not None and reads(space.languages, question)
+        self._space = space if known and found.mode != "sparse" else None
+
+    def evidence(self, passage: Passage) -> Evidence | None:
+        same = self._language is not None and language_of(passage.text) == self._language
+        lexical = self._lexical(passage) if same else None
+        dense = self._dense(passage)
+        if lexical is None:
+            return None if dense is None else self._of("dense" if same else "across", dense)
+        if self._space is None:
+            return self._of("lexical", lexical)
+        # what the dense leg has not proposed is taken for as far away as what does not answer
+        return self._of("both", (dense or 0.0) + lexical)
+
+    def _of(self, kind: Kind, value: float) -> Evidence:
+        threshold = UNKNOWN_LANGUAGE if self._language is None else THRESHOLDS[kind, self._language]
+        return Evidence(kind, value, threshold)
+
+    def _lexical(self, passage: Passage) -> float | None:
+        """What the lexical leg has not proposed has no word of the question, or only common ones."""
+        return passage.leg_scores.get("sparse", 0.0) / self._unit if self._unit else None
+
+    def _dense(self, passage: Passage) -> float | None:
+        if self._space is None or "dense" not in passage.leg_scores:
+            return None
+        if self._space.cosines is None or not reads(self._space.languages, passage.text[:SAMPLE]):
+            return None
+        unrelated, answering = self._space.cosines
+        return (passage.leg_scores["dense"] - unrelated) / (answering - unrelated)
