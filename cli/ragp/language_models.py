@@ -65,9 +65,12 @@ def generator_settings(settings: CliSettings) -> GeneratorSettings:
         given = _settings_of_running(settings)
         return GeneratorSettings() if given is None else GeneratorSettings(**given)  # type: ignore[arg-type]
     except ValidationError as error:
-        first = error.errors()[0]
-        name = f"RAG_{first['loc'][0]}: ".upper() if first["loc"] else ""
-        raise CommandError(f"the generator's settings are not valid: {name}{first['msg']}") from error
+        raise CommandError(f"the generator's settings are not valid: {_complaint(error)}") from error
+
+
+def _complaint(error: ValidationError) -> str:
+    first = error.errors()[0]
+    return f"RAG_{first['loc'][0]}: ".upper() + first["msg"] if first["loc"] else first["msg"]
 
 
 def _settings_of_running(settings: CliSettings) -> dict[str, object] | None:

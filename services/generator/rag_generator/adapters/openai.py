@@ -185,7 +185,7 @@ async def _events(response: httpx.Response) -> AsyncGenerator[bytes, None]:
     async for block in response.aiter_bytes():
         *lines, rest = (rest + block).split(b"\n")
         if len(rest) > MAX_LINE:
-            raise ValueError("a line without end")
+            raise ModelUnavailable("the language model's endpoint sent what is not understood")
         for line in lines:
             if line.startswith(b"data:"):
                 yield line.removeprefix(b"data:").strip()
