@@ -3,7 +3,7 @@
 A passage has up to two signals, each in units of its own that mean the same for every question:
 
 - *lexical*: its BM25 score divided by :attr:`PassagesFound.bm25_unit`, so that neither the length of the
-  question nor the size of the index matters. It says something where question and passage are in one language.
+  question nor the size of the index matters. It says something where both are in one language.
 - *dense*: its cosine, from 0 (as near as the nearest passage when nothing answers the question) to 1 (as near
   as an answer), by what is known of the space. It says something where the model reads both.
 

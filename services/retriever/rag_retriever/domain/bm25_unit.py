@@ -18,7 +18,7 @@ class Bm25Unit:
     def __init__(
         self, count: Callable[[str], Awaitable[int]], clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """``count``: the chunks of a space. The IDF of the index is over all of them, whoever may read them."""
+        """``count``: the chunks of a space. The IDF of the index is over all of them, readable or not."""
         self._count = count
         self._clock = clock
         self._counted: dict[str, tuple[float, int]] = {}
