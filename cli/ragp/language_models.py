@@ -177,7 +177,7 @@ async def _get(http: httpx.AsyncClient, path: str) -> bytes:
     response = await http.get(path)
     if response.is_error:
         raise CommandError(
-            f"{http.base_url}{path} answers with status {response.status_code}",
+            f"{response.url} answers with status {response.status_code}",
             cure="correct RAG_OLLAMA_URL, or RAG_OPENAI_URL and RAG_OPENAI_API_KEY",
         )
     return response.content
