@@ -30,8 +30,8 @@ English questions and .898 of the Russian ones; without it, of .934 and .845."""
 NEAREST = 0.5
 """What it is worth to be the nearest of the encoded sentences; the furthest one gets nothing."""
 WORTH_QUOTING = 0.4
-"""Share of the best sentence's score; less is left out. On XQuAD that is one quote of fourteen, and costs .002
-of the questions."""
+"""Share of the best sentence's score; what has less is left out. On XQuAD that is one quote of fourteen, and
+costs .002 of the questions."""
 
 _HEADING = re.compile(r"#{1,6} ")
 
@@ -40,8 +40,8 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class QuotedAnswer:
-    """``text`` is a quote a line, each followed by the marker ``[n]`` of its passage, ``passages[n - 1]``, with a
-    citation in the same position. Empty where the passages have no sentence."""
+    """``text`` is a quote a line, each followed by the marker ``[n]`` of its passage, ``passages[n - 1]``,
+    with a citation in the same position. Empty where the passages have no sentence."""
 
     text: str
     citations: tuple[Citation, ...]
