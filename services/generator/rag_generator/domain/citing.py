@@ -12,9 +12,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rag_common.contracts import Citation, Passage, Place
-from rag_generator.domain.markers import BRACKETS, UNDECIDED, numbers
-from rag_generator.domain.quotes import Quotable, last_sentence, stems
+from rag_common.contracts import Citation, Passage
+from rag_generator.domain.markers import BRACKETS, MAX_CONTENT, UNDECIDED, numbers
+from rag_generator.domain.quotes import Quotable, citation, last_sentence, stems
 
 MAX_HELD = 256
 """Characters that are held back at most until it is known what they are."""
@@ -30,6 +30,11 @@ _TAIL = 1000
 """Characters of the answer in which the sentence before a marker is looked for."""
 _CLAIM_STEMS = 2
 """Fewer words say nothing by themselves."""
+
+_LEFT_OUT = "…"
+"""In brackets that are still open, what stands for an unknown marker."""
+_NEAR = MAX_CONTENT + 2
+_OPEN = re.compile(r"[\[【［][^\]】］\n]*\Z")
 
 _BLANKS = re.compile(r"[ \t\u00a0\u202f]+")
 _PLAIN = re.compile(r"[^\[【［`~\n \t\u00a0\u202f]+(?:[ \t\u00a0\u202f]+[^\[【［`~\n \t\u00a0\u202f]+)*")
@@ -63,6 +68,8 @@ class MarkerFilter:
         self._after_marker = ""
         """Characters that would make a link of the marker just shown."""
         self._shown: list[str] = []
+        self._near = ""
+        """The last characters shown."""
         self._tail = ""
         """The text since the last marker."""
         self._claim: frozenset[str] = frozenset()
@@ -141,12 +148,18 @@ class MarkerFilter:
             self._tail = ""
             self._after_marker = "(:" if self._at_line_start else "("
             self._at_line_start = False
+        else:
+            self._leave_out(blanks)
+        return match.end()
+
+    def _leave_out(self, blanks: str) -> None:
+        if _OPEN.search(self._near):
+            self._show(_LEFT_OUT)  # or the rest of "[[9]7]" would make a marker
         elif self._at_line_start:
             self._show(blanks)
             self._skips_blanks = True
         else:
             self._gap = self._gap or blanks
-        return match.end()
 
     @staticmethod
     def _is_word(character: str) -> bool:
@@ -212,6 +225,7 @@ class MarkerFilter:
         self._after_marker = self._gap = ""
         self._skips_blanks = False
         self._shown.append(text)
+        self._near = (self._near + text)[-_NEAR:]
         self._tail = (self._tail + text)[-_TAIL:]
 
     def _cite(self, known: list[int]) -> None:
@@ -227,26 +241,6 @@ class MarkerFilter:
         passage = self._passages[n - 1]
         span = Quotable(passage.text).best(self._claim)
         return citation(n, passage, span.start, span.end)
-
-
-def citation(n: int, passage: Passage, start: int, end: int) -> Citation:
-    """``start`` and ``end``: of the quote in the passage's text.
-
-    The text of a passage, a widened one too, is exactly that of the document between its offsets, and so is
-    the quote between its own.
-    """
-    return Citation(
-        **{name: getattr(passage, name) for name in Place.model_fields},
-        n=n,
-        document_id=passage.document_id,
-        generation=passage.generation,
-        collection=passage.collection,
-        title=passage.title,
-        source_uri=passage.source_uri,
-        start=passage.start + start,
-        end=passage.start + end,
-        quote=passage.text[start:end],
-    )
 
 
 def without_markers(text: str) -> str:

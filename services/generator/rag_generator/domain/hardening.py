@@ -24,7 +24,6 @@ _NAMES = (
 """Tokens in pointed brackets: of Llama 2, Mistral, Gemma, T5, Qwen, StarCoder and their descendants."""
 _CONTROL = re.compile(
     r"<{1,2}\s?(?=[|｜])"  # ChatML, Llama 3, Phi, DeepSeek
-    r"|(?<=[|｜])\s?>{1,2}"
     rf"|<{{1,2}}(?=\s?/?\s?(?:{_NAMES})\s?/?>)",
     re.IGNORECASE,
 )
@@ -33,16 +32,15 @@ _BRACKETED = re.compile(
     r"THINK|ARGS|CALL_ID|PREFIX|MIDDLE|SUFFIX|MODEL_SETTINGS)\s?)\]",
     re.IGNORECASE,
 )
-_LINE_LIKE_OURS = re.compile(r"^([ \t]*)(-{2,})(?=[^\n]*\w)", re.MULTILINE)
 _CODE = re.compile(r"(```.*?(?:```|\Z)|`[^`\n]+`)", re.DOTALL)
 _MARKER = re.compile(r"[\[【［]\s?(\^?\d{1,3}(?:\s?[,;–-]\s?\d{1,3})*)\s?(?:†[^\n\]】］]{0,40})?[\]】］]")
 
-CODE_BYTES = 4
+_RULE = "---"
 
 
 def boundary(code: str, label: str) -> str:
     """The line in front of a piece of data. ``label``: what it is; after the last one ``end``."""
-    return f"--- {code} {label} ---"
+    return f"{_RULE} {code} {label} {_RULE}"
 
 
 def as_data(text: str) -> str:
@@ -65,7 +63,17 @@ def _visible(text: str) -> str:
 def _without_tokens(text: str) -> str:
     text = _CONTROL.sub(lambda match: match[0].replace("<", "‹").replace(">", "›"), text)
     text = _BRACKETED.sub(r"(\1)", text)
-    return _LINE_LIKE_OURS.sub(lambda match: match[1] + "–" * len(match[2]), text)
+    if _RULE not in text:
+        return text
+    return "\n".join(map(_unlike_ours, text.split("\n")))
+
+
+def _unlike_ours(line: str) -> str:
+    """A line with words between hyphens gets dashes; rules, options and the like stay."""
+    words = line.strip()
+    if words.startswith(_RULE) and words.endswith(_RULE[0]) and words.strip("-–—=|: \t"):
+        return line.replace("-", "–")
+    return line
 
 
 def _without_markers(text: str) -> str:

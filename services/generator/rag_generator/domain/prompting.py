@@ -113,8 +113,9 @@ class Prompts:
 
     def _code_for(self, texts: Sequence[str]) -> str:
         """A code that is in none of the texts."""
-        while any((code := self._draw_code()) in text for text in texts):
-            continue
+        code = self._draw_code()
+        while any(code in text for text in texts):
+            code = self._draw_code()
         return code
 
 

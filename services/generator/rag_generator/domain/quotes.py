@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from rag_common.contracts import Citation, Passage, Place
 from rag_common.sentences import sentence_ends
 
 MAX_QUOTE = 600
@@ -60,6 +61,26 @@ class Quotable:
             return self._spans[0]
         equals = (no for no, count in enumerate(shared) if count == most)
         return self._spans[min(equals, key=lambda no: (len(self._stems[no]), no))]
+
+
+def citation(n: int, passage: Passage, start: int, end: int) -> Citation:
+    """``start`` and ``end``: of the quote in the passage's text.
+
+    The text of a passage, a widened one too, is exactly that of the document between its offsets, and so is
+    the quote between its own.
+    """
+    return Citation(
+        **{name: getattr(passage, name) for name in Place.model_fields},
+        n=n,
+        document_id=passage.document_id,
+        generation=passage.generation,
+        collection=passage.collection,
+        title=passage.title,
+        source_uri=passage.source_uri,
+        start=passage.start + start,
+        end=passage.start + end,
+        quote=passage.text[start:end],
+    )
 
 
 def _pieces(text: str) -> Iterator[tuple[int, int]]:
