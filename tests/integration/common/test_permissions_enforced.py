@@ -172,6 +172,42 @@ async def test_a_producer_writes_its_own_drop_bucket_only(secured_server: NatsSe
         assert b"".join([chunk async for chunk in documents.stream("upload")]) == b"bytes"
 
 
+async def test_the_gateway_alone_reads_and_writes_answers_that_were_given(
+    secured_server: NatsServer,
+) -> None:
+    """They hold texts that not everybody may read."""
+    bucket = TOPOLOGY.key_value("answers")
+    subject = bucket.subject("0" * 64)
+
+    async def read(client: Client) -> bytes | None:
+        found = await client.jetstream(timeout=0.5).get_msg(bucket.stream, subject=subject, direct=True)
+        return found.data
+
+    async with service_user(secured_server, "gateway") as client:
+        await verify(client.jetstream(timeout=2), TOPOLOGY, (), ("answers",))
+        await client.jetstream(timeout=2).publish(subject, b"answer", msg_ttl=60)
+        assert await read(client) == b"answer"
+        with pytest.raises(nats.errors.TimeoutError):
+            await client.jetstream(timeout=0.15).purge_stream(bucket.stream)
+    others = [service_user(secured_server, role) for role in SERVICES if role != "gateway"]
+    for other in [*others, producer(secured_server, "acme")]:
+        async with other as client:
+            jetstream = client.jetstream(timeout=0.3)
+            heard = await client.subscribe(bucket.subject(">"))
+            refused = await asyncio.gather(
+                read(client),
+                jetstream.get_msg(bucket.stream, seq=1),
+                jetstream.get_msg(bucket.stream, seq=1, direct=True),
+                jetstream.add_consumer(bucket.stream, ConsumerConfig(durable_name="spy")),
+                jetstream.publish(subject, b"forged"),
+                return_exceptions=True,
+            )
+            assert all(isinstance(outcome, nats.errors.TimeoutError) for outcome in refused)
+            assert heard.pending_msgs == 0
+    async with service_user(secured_server, "gateway") as client:
+        assert await read(client) == b"answer"
+
+
 async def test_nobody_listens_to_the_inboxes_of_another_role(secured_server: NatsServer) -> None:
     async with (
         producer(secured_server, "acme") as spy,
