@@ -1,6 +1,7 @@
 """A running generator with a scripted model, and the gateway that it answers to."""
 
 import asyncio
+import base64
 import time
 import uuid
 from collections import defaultdict, deque
@@ -9,6 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Annotated, Any, TypeVar
 
 import httpx
+import numpy as np
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from pydantic import Field, TypeAdapter
@@ -22,11 +24,13 @@ from rag_common.contracts import (
     AnswerOptions,
     AnswerWanted,
     CancelQuery,
+    EmbedQuery,
     GenerateAnswer,
     Message,
     Passage,
     PassagesFound,
     QueryFailed,
+    QueryVectors,
 )
 from rag_common.topology import Topology
 from rag_generator.app import create_app
@@ -193,6 +197,24 @@ class Gateway:
             self.asked[query_id].append(frame)
             await message.respond(AnswerWanted(wanted=query_id not in self.unwanted).encode())
         self._arrived.set()
+
+
+@asynccontextmanager
+async def embedder(client: Client, topology: Topology) -> AsyncIterator[list[EmbedQuery]]:
+    """Finds all texts alike; yields the requests that it got."""
+    requests: list[EmbedQuery] = []
+
+    async def answer(message: Msg) -> None:
+        requests.append(request := EmbedQuery.decode(message.data))
+        vectors = base64.b64encode(np.ones((len(request.texts), 1), "<f4").tobytes()).decode()
+        await message.respond(QueryVectors(space=request.space, dimension=1, vectors=vectors).encode())
+
+    subscription = await client.subscribe(topology.subject(EmbedQuery), cb=answer)
+    await flush(client)
+    try:
+        yield requests
+    finally:
+        await subscription.unsubscribe()
 
 
 def passage(text: str = TEXT, **changes: Any) -> Passage:

@@ -12,6 +12,7 @@ from generator_support import (
     Gateway,
     Generator,
     ScriptedLLM,
+    embedder,
     passage,
     question,
 )
@@ -30,6 +31,7 @@ from rag_common.contracts import (
     Turn,
 )
 from rag_common.topology import Topology
+from rag_generator.domain import transmission
 from rag_generator.domain.llm import ModelMissing, ModelRefused, ModelUnavailable
 
 Running = Callable[..., AbstractAsyncContextManager[Generator]]
@@ -92,6 +94,31 @@ async def test_a_gateway_that_dies_ends_the_model(
             query = await gateway.ask()
             await gateway.until(lambda: bool(gateway.frames[query]))
             await wait_for_model(llm)
+        await asyncio.wait_for(llm.closed.wait(), 20)
+        await generator.idle()
+        assert await generator.metric("rag_answers_unwanted_total") == 1
+
+
+async def test_pieces_that_are_requests_keep_their_place(
+    running: Running, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transmission, "STILL_WANTED", 0.0)
+    words = [f"word{number} " for number in range(2000)]
+    async with running(ScriptedLLM(words)):
+        query = await gateway.ask()
+        assert await gateway.text(query) == "".join(words)
+    assert len(gateway.asked[query]) > 1
+
+
+async def test_an_answer_that_is_not_wanted_any_more_ends_the_model(
+    running: Running, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transmission, "STILL_WANTED", 0.0)
+    llm = ScriptedLLM(("word ", asyncio.Event()))
+    async with running(llm) as generator:
+        query = await gateway.ask()
+        await gateway.begun(query)
+        gateway.unwanted.add(query)
         await asyncio.wait_for(llm.closed.wait(), 20)
         await generator.idle()
         assert await generator.metric("rag_answers_unwanted_total") == 1
@@ -243,6 +270,27 @@ async def test_the_caller_says_how_long_an_answer_may_be(running: Running, gatew
         await gateway.text(await gateway.ask(options=AnswerOptions(max_tokens=8192)))
         await gateway.text(await gateway.ask())
     assert [prompt.max_tokens for prompt in llm.prompts] == [64, llm.context_tokens // 2, 512]
+
+
+async def test_sentences_are_compared_with_what_they_cite(
+    running: Running, gateway: Gateway, nats_client: Client, provisioned: Topology
+) -> None:
+    async with running(ScriptedLLM(WORDS)), embedder(nats_client, provisioned) as requests:
+        query = await gateway.ask(options=AnswerOptions(grounding=True))
+        await gateway.text(query)
+        [sentence] = gateway.done(query).grounding or ()
+        assert (sentence.text, sentence.score) == ("Everyone has 28 days [1], and not 30.", 1.0)
+        assert [request.side for request in requests] == ["passage"]
+        plain = await gateway.ask()
+        await gateway.text(plain)
+    assert gateway.done(plain).grounding is None
+
+
+async def test_without_an_embedder_an_answer_is_not_grounded(running: Running, gateway: Gateway) -> None:
+    async with running(ScriptedLLM(WORDS)):
+        query = await gateway.ask(options=AnswerOptions(grounding=True))
+        await gateway.text(query)
+    assert gateway.done(query).grounding is None
 
 
 async def test_an_unexpected_failure_is_told_and_kept(
