@@ -3,12 +3,14 @@
 import asyncio
 import uuid
 
+import pytest
 from answers_support import done, generator, opened, passage, says
 from gateway_support import Gateway, Json, Place, eventually, problem, running_gateway
 from nats.js import JetStreamContext
 
 from rag_common.contracts import Message, RetrievePassages, Turn
 from rag_common.registry import Registry
+from rag_gateway.domain import recording
 
 
 async def begin(gateway: Gateway, **fields: str) -> Json:
@@ -151,6 +153,24 @@ async def test_an_answer_of_a_deleted_conversation_leaves_no_trace(gateway: Gate
     problem(await gateway.http.post("/v1/feedback", json=rated), 404, "unknown_answer")
     async with gateway.registry.database.connection() as connection:
         assert await connection.fetchval("SELECT count(*) FROM answers") == 0
+
+
+async def test_the_client_has_its_answer_although_it_cannot_be_kept(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recording, "PATIENCE", 0.2)
+    conversation = (await begin(gateway))["id"]
+    async with generator(gateway.jetstream, gateway.topology, says("28 days")):
+        async with gateway.registry.database.transaction() as connection:
+            await connection.execute("LOCK TABLE answers IN SHARE MODE")
+            answer = await ask(gateway, "days?", conversation)
+        assert answer["answer"] == "28 days"
+        await ask(gateway, "and now?", conversation)
+    shown = await messages(gateway, conversation)
+    assert [(item["position"], item["question"]) for item in shown] == [(1, "and now?")]
+    rated = {"answer_id": answer["answer_id"], "rating": "up"}
+    problem(await gateway.http.post("/v1/feedback", json=rated), 404, "unknown_answer")
+    assert "rag_answers_not_recorded_total 1.0" in (await gateway.http.get("/metrics")).text
 
 
 async def test_a_model_that_writes_nul_does_not_lose_the_answer(gateway: Gateway) -> None:

@@ -5,15 +5,19 @@ from pathlib import Path
 
 import nats
 from gateway_support import Gateway, Place, eventually, problem, running_gateway
+from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from pydantic import SecretStr
 
+from rag_common.broker import flush
 from rag_common.contracts import (
     DeadLetter,
     DocumentRef,
+    EmbedQuery,
     IngestDocument,
     PassagesFound,
     PurgeDocument,
+    QueryVectors,
     RetrievePassages,
     UpdateIndexedDocument,
 )
@@ -31,6 +35,11 @@ async def answer_one(jetstream: JetStreamContext, topology: Topology) -> None:
     await jetstream._nc.publish(query.reply_to, found.encode())
     await message.ack()
     await pull.unsubscribe()
+
+
+async def encode(message: Msg) -> None:
+    query = EmbedQuery.decode(message.data)
+    await message.respond(QueryVectors(space=query.space, dimension=1, vectors="AACAPw==").encode())
 
 
 async def test_the_role_of_the_gateway_suffices(
@@ -61,6 +70,11 @@ async def test_the_role_of_the_gateway_suffices(
             searching = asyncio.create_task(gateway.http.post("/v1/search", json={"query": "days"}))
             await answer_one(jetstream, topology)
             assert (await searching).status_code == 200
+
+            await operator.subscribe(topology.subject(EmbedQuery), cb=encode)
+            await flush(operator)
+            texts = {"model": "all-minilm-l6-v2", "input": "days"}
+            assert (await gateway.http.post("/v1/embeddings", json=texts)).status_code == 200
 
             path = f"/v1/documents/{uploaded['id']}"
             async with gateway.http.stream("GET", f"{path}/events") as stream:
