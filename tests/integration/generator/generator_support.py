@@ -318,8 +318,8 @@ async def running_generator(
     app = create_app(GeneratorSettings(namespace=topology.namespace, nats_url=url, **values), open_models)
     transport = httpx.ASGITransport(app)
     async with (
-        app.router.lifespan_context(app),
         httpx.AsyncClient(transport=transport, base_url="http://generator") as http,
+        app.router.lifespan_context(app),
     ):
         generator = Generator(http, client, topology)
         await eventually(generator.is_ready)

@@ -13,6 +13,7 @@ from generator_support import (
     Generator,
     ScriptedLLM,
     embedder,
+    eventually,
     passage,
     question,
 )
@@ -263,6 +264,22 @@ async def test_two_answers_at_once_do_not_mix(running: Running, gateway: Gateway
         assert await gateway.text(blue) == "blue blue blue"
 
 
+async def test_a_generator_that_stops_finishes_its_answers(running: Running, gateway: Gateway) -> None:
+    go_on = asyncio.Event()
+    llm = ScriptedLLM(("first, ", go_on, "last"))
+
+    async def go_on_when_stopping(generator: Generator) -> None:
+        await eventually(lambda: stopping(generator))
+        go_on.set()
+
+    async with running(llm) as generator:
+        query = await gateway.ask()
+        await gateway.begun(query)
+        going_on = asyncio.create_task(go_on_when_stopping(generator))
+    await going_on
+    assert await gateway.text(query) == "first, last"
+
+
 async def test_the_caller_says_how_long_an_answer_may_be(running: Running, gateway: Gateway) -> None:
     llm = ScriptedLLM(WORDS)
     async with running(llm):
@@ -350,6 +367,10 @@ async def test_it_is_ready_without_its_model_and_says_so(running: Running, gatew
         description = await gateway.request(DescribeGenerator(), GeneratorDescription)
         assert description.reason == UNAVAILABLE.message
         assert await generator.metric("rag_model_unavailable") == 1
+
+
+async def stopping(generator: Generator) -> bool:
+    return not await generator.is_ready()
 
 
 async def wait_for_model(llm: ScriptedLLM) -> None:
