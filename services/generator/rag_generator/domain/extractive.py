@@ -19,7 +19,7 @@ from rag_generator.domain.selection import in_reading_order
 MAX_QUOTES = 3
 CONSIDERED = 10
 """Passages, the most relevant first, that sentences are taken from."""
-ENCODED = 24
+ENCODED = 12
 """Sentences that are compared by vectors: those that come first without. One takes about a millisecond."""
 MAX_SENTENCES = 500
 """Sentences that are looked at: those of the first passages."""
