@@ -45,7 +45,7 @@ class Question(NamedTuple):
 
 QUESTIONS = (
     Question("How much is the daily allowance on board a vessel?", "90 euros"),
-    Question("Кто утверждает отчёт о командировке и в какой срок?", "пяти рабочих дней"),
+    Question("В какой срок сдаётся отчёт о командировке?", "пяти рабочих дней"),
     Question("Who won the chess world championship in 1985?", None),
 )
 

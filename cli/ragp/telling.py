@@ -1,6 +1,8 @@
 """An answer in the terminal, while it is written: its text, then what it cites."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from httpx_sse import ServerSentEvent
@@ -43,8 +45,8 @@ def _end(opened: Json, done: Json, citations: list[Json]) -> None:
     if citations:
         out.print()
         out.print(f"[bold]{escape(_('Sources'))}[/]")
-    for citation in sorted(citations, key=lambda citation: int(citation["n"])):
-        _print_source(citation)
+    for _number, group in groupby(sorted(citations, key=itemgetter("n")), key=itemgetter("n")):
+        _print_source(list(group))
     for sentence in done["grounding"] or ():
         score = "–" if sentence["score"] is None else f"{sentence['score']:.2f}"
         out.print(f"[dim]{score}[/]  {escape(sentence['text'])}")
@@ -54,10 +56,13 @@ def _end(opened: Json, done: Json, citations: list[Json]) -> None:
     err.print(f"[dim]{escape(_by(opened))}[/]")
 
 
-def _print_source(citation: Json) -> None:
-    title = escape(", ".join([citation["title"], *place(citation)]))
-    out.print(rf"\[{citation['n']}] [bold]{title}[/]  [dim]{escape(citation['source_uri'])}[/]")
-    out.print(f"    [dim]{escape(' '.join(citation['quote'].split()))}[/]")
+def _print_source(citations: Sequence[Json]) -> None:
+    """One passage, with each of its sentences that the answer cites."""
+    first = citations[0]
+    title = escape(", ".join([first["title"], *place(first)]))
+    out.print(rf"\[{first['n']}] [bold]{title}[/]  [dim]{escape(first['source_uri'])}[/]")
+    for citation in citations:
+        out.print(f"    [dim]{escape(' '.join(citation['quote'].split()))}[/]")
 
 
 def _by(opened: Json) -> str:

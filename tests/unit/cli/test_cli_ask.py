@@ -41,6 +41,8 @@ ANSWER: Events = [
     ("delta", {"text": "28 days "}),
     ("delta", {"text": "[2]."}),
     ("citation", CITATION),
+    ("citation", {**CITATION, "n": 1, "title": "Work", "page": None, "quote": "Nobody works at night."}),
+    ("citation", {**CITATION, "quote": "In winter 30."}),
     ("done", DONE),
 ]
 
@@ -108,8 +110,11 @@ def test_text_then_sources(capsys: pytest.CaptureFixture[str]) -> None:
         "28 days [2].",
         "",
         "Sources",
+        "[1] Work  file:leave.pdf",
+        "    Nobody works at night.",
         "[2] Leave [2026], page 3  file:leave.pdf",
         "    Everyone has 28 days.",
+        "    In winter 30.",
     ]
     assert "written by qwen2.5:3b" in err
 
