@@ -175,7 +175,8 @@ async def test_a_newer_answer_takes_the_place_and_keeps_it(shared: SharedAnswers
     leaves=st.lists(st.integers(1, 10), max_size=4),
 )
 def test_whenever_they_come_all_get_the_same(pieces: list[str], joins: list[int], leaves: list[int]) -> None:
-    script = [opened(), *(delta(text, no) for no, text in enumerate(pieces, 1)), done(len(pieces) + 1)]
+    texts = (delta(text, no) for no, text in enumerate(pieces, 1))
+    script: list[AnswerEvent] = [opened(), *texts, done(len(pieces) + 1)]
 
     async def leaver(answer: SharedAnswer, after: int) -> None:
         async with aclosing(answer.follow(30)) as events:
