@@ -13,7 +13,7 @@ _INVISIBLE = re.compile(
     "\ufe00-\ufe0f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e0fff]"
 )
 """Not the joiners U+200C and U+200D: they decide how Persian, Hindi and emoji are written."""
-_LINES = str.maketrans({"\r": "\n", "\x0b": "\n", "\x0c": "\n", "\x85": "\n", "\u2028": "\n", "\u2029": "\n"})
+_LINE_ENDS = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 
 _NAMES = (
     "s|bos|eos|pad|unk|mask|cls|sep|sys|inst|system|user|assistant|human|bot|think|thinking|reasoning|tool|"
@@ -57,12 +57,14 @@ def as_line(text: str, longest: int) -> str:
 
 
 def _visible(text: str) -> str:
-    return _INVISIBLE.sub("", text.replace("\r\n", "\n").translate(_LINES))
+    return _INVISIBLE.sub("", _LINE_ENDS.sub("\n", text))
 
 
 def _without_tokens(text: str) -> str:
-    text = _CONTROL.sub(lambda match: match[0].replace("<", "‹").replace(">", "›"), text)
-    text = _BRACKETED.sub(r"(\1)", text)
+    if "<" in text:
+        text = _CONTROL.sub(lambda match: match[0].replace("<", "‹"), text)
+    if "[" in text:
+        text = _BRACKETED.sub(r"(\1)", text)
     if _RULE not in text:
         return text
     return "\n".join(map(_unlike_ours, text.split("\n")))
