@@ -15,6 +15,9 @@ from rag_generator.domain.guarding import GuardedLLM
 from rag_generator.settings import OLLAMA_MODEL, GeneratorSettings
 
 CONNECT_TIMEOUT = 5.0
+KEEP_ALIVE = 2.0
+"""Seconds for which an idle connection is used again: llama.cpp and vLLM close theirs after five, and a
+question sent into a closing one would count as a failure of the model."""
 
 
 @asynccontextmanager
@@ -38,7 +41,7 @@ async def _endpoint(settings: GeneratorSettings, stack: AsyncExitStack) -> Endpo
     # Answers have deadlines of their own; those to connect are the transport's.
     timeout = httpx.Timeout(None, connect=CONNECT_TIMEOUT)
     # Beside the answers, there is a look at the endpoint now and then.
-    limits = httpx.Limits(max_connections=settings.llm_concurrency + 2)
+    limits = httpx.Limits(max_connections=settings.llm_concurrency + 2, keepalive_expiry=KEEP_ALIVE)
     if settings.llm == "openai":
         key = settings.openai_api_key
         client = httpx.AsyncClient(
