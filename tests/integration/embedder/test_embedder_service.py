@@ -328,6 +328,9 @@ async def test_each_space_has_its_own_prefixes(
             await neighbours.send("a text", space=space)
             answer = await neighbours.ask(EmbedQuery(space=space, texts=("a text",)).encode())
             assert matrix(answer) == pytest.approx(HashEncoder().vectors([query + "a text"]))
+            sentence = EmbedQuery(space=space, side="passage", texts=("a text",))
+            answer = await neighbours.ask(sentence.encode())
+            assert matrix(answer) == pytest.approx(HashEncoder().vectors([passage + "a text"]))
             command = (await neighbours.indexed(1 if space == SPACE else 2))[-1]
             assert command.space == space
             assert matrix(command) == pytest.approx(HashEncoder().vectors([passage + "a text"]))
