@@ -5,6 +5,8 @@ FOLDER is XQuAD (xquad.en.json, xquad.ru.json). Each question is asked of the co
 then of all of it but the question's own article. The curve of refusals is that of the evidence which the
 generator sees; the thresholds in use are in ``rag_generator.domain.relevance``, and ``docs/answers.md`` says
 how they were chosen.
+
+With ``--model``, or without a folder, a real language model is measured instead: see ``generation.py``.
 """
 
 import argparse
@@ -21,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import answers_data
+import generation
 from answers_data import AnswerQuestion
 from harness import TOPOLOGY, Bench, percentile, say, started
 from nats.aio.msg import Msg
@@ -228,11 +231,16 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folder", type=Path, metavar="FOLDER")
+    parser.add_argument("folder", type=Path, metavar="FOLDER", nargs="?")
+    parser.add_argument("--model", action="store_true", help="what the platform adds to a language model")
     parser.add_argument("--space", help="embedding space to search; default: the active one, MiniLM")
     parser.add_argument("--quick", action="store_true", help=f"one question of {QUICK_STEP}")
     options = parser.parse_args()
     # the models come from wheels; nothing may be looked up elsewhere
     os.environ["HF_HUB_OFFLINE"] = "1"
-    os.environ["RAG_LLM"] = "extractive"
-    print(json.dumps(asyncio.run(main(options.folder, options.space, options.quick))))
+    if options.model or options.folder is None:
+        figures = asyncio.run(generation.main(options.quick))
+    else:
+        os.environ["RAG_LLM"] = "extractive"
+        figures = asyncio.run(main(options.folder, options.space, options.quick))
+    print(json.dumps(figures))
