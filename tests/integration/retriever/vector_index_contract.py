@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from rag_common.contracts import And, Eq, Exists, Filter, In, Not, Or, Range
+from rag_retriever.domain.bm25_unit import Bm25Unit
 from rag_retriever.domain.index import (
     GenerationKey,
     Hit,
@@ -241,6 +242,11 @@ class VectorIndexContract:
         (hits,) = await index.query_batch([spec])
         assert hits[0].key.no == 7
         assert hits[0].score > 2 * hits[1].score
+
+    async def test_a_term_of_one_chunk_scores_one_unit(self, index: VectorIndex) -> None:
+        await index.upsert(SPACE, [make_point(number) for number in range(12)])
+        ((hit,),) = await index.query_batch([search(dense=None, sparse=7)])
+        assert hit.score == pytest.approx(await Bm25Unit(index.count)(SPACE, 1), rel=1e-4)
 
     async def test_a_point_without_terms_is_written_and_found_densely(self, index: VectorIndex) -> None:
         point = make_point(1)

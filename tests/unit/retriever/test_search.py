@@ -1,5 +1,6 @@
 import asyncio
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,8 @@ from retriever_fakes import (
     FakeSparse,
 )
 
-from rag_common.contracts import RetrievePassages
+from rag_common.contracts import AnswerOptions, RetrievePassages
+from rag_retriever.domain.bm25_unit import Bm25Unit
 from rag_retriever.domain.deadlines import DeadlinePassed
 from rag_retriever.domain.index import ChunkKey, Hit, SearchSpec
 from rag_retriever.domain.ports import EncoderUnavailable
@@ -153,6 +155,20 @@ async def test_a_russian_question_and_an_english_model() -> None:
     found = await bench.search(query(question="как сменить ключи"))
     assert (found.mode, found.degraded) == ("sparse", False)
     assert bench.encoder.asked == []
+
+
+async def test_scores_of_an_answer_s_passages_come_with_their_unit() -> None:
+    bench = Bench()
+
+    async def count(_: str) -> int:
+        return 100
+
+    search = replace(bench.search, bm25_unit=Bm25Unit(count))
+    found = await search(query(answer=AnswerOptions()))
+    assert found.bm25_unit == await Bm25Unit(count)("minilm", 4)
+    # who searches only has no use for it, and without the lexical leg there is none
+    assert (await search(query())).bm25_unit is None
+    assert (await search(query(answer=AnswerOptions(), mode="dense"))).bm25_unit is None
 
 
 async def test_a_passed_deadline_costs_nothing() -> None:
