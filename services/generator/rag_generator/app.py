@@ -54,8 +54,9 @@ async def _generator(
 ) -> AsyncIterator[None]:
     prompts = load_prompts(settings.prompts_dir)
     async with open_models(settings) as models:
-        _consume(settings, broker, topology, models, prompts)
-        _answer_requests(settings, broker, topology, models, prompts)
+        cancellations = Cancellations(broker, topology)
+        _consume(settings, broker, topology, models, prompts, cancellations)
+        _answer_requests(settings, broker, topology, models, prompts, cancellations)
         report = asyncio.create_task(ModelReport(models, broker.metrics).run())
         try:
             yield
@@ -65,24 +66,32 @@ async def _generator(
 
 
 def _consume(
-    settings: GeneratorSettings, broker: Broker, topology: Topology, models: Models, prompts: Prompts
+    settings: GeneratorSettings,
+    broker: Broker,
+    topology: Topology,
+    models: Models,
+    prompts: Prompts,
+    cancellations: Cancellations,
 ) -> None:
     publisher = Publisher(broker, topology)
     encode = NatsSentenceEncoder(partial(broker.ask, topology.subject(EmbedQuery)), settings.encode_timeout)
     drafts = Drafts(prompts, Extractor(encode), max_tokens=settings.llm_max_tokens)
     answer = AnswerQuestion(models, drafts, encode, NatsReplies(broker, publisher))
-    handler = answer_handler(
-        answer, Cancellations(broker, topology), publisher.reply, AnswerMetrics(broker.metrics)
-    )
+    handler = answer_handler(answer, cancellations, publisher.reply, AnswerMetrics(broker.metrics))
     consume(broker, topology, CONSUMER, GenerateAnswer, handler, max_workers=settings.answer_workers)
 
 
 def _answer_requests(
-    settings: GeneratorSettings, broker: Broker, topology: Topology, models: Models, prompts: Prompts
+    settings: GeneratorSettings,
+    broker: Broker,
+    topology: Topology,
+    models: Models,
+    prompts: Prompts,
+    cancellations: Cancellations,
 ) -> None:
     answers = partial(broker.subscriber, queue=QUEUE_GROUP, max_workers=settings.answer_workers)
     rewrite = RewriteFollowUp(models, prompts, settings.rewrite_timeout)
-    answers(topology.subject(RewriteQuestion))(answer_rewriting(rewrite))
+    answers(topology.subject(RewriteQuestion))(answer_rewriting(rewrite, cancellations))
     answers(topology.subject(DescribeGenerator))(answer_describing(models, prompts.version))
 
 

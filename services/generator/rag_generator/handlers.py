@@ -83,17 +83,27 @@ def answer_handler(
     return handle
 
 
-def answer_rewriting(rewrite: RewriteFollowUp) -> Answer:
+def answer_rewriting(rewrite: RewriteFollowUp, cancellations: Cancellations) -> Answer:
     """The handler of requests to rewrite a follow-up. Whatever is wrong, the answer says so."""
+
+    async def rewritten(request: RewriteQuestion) -> str | None:
+        """``None``: nobody waits for it any more."""
+        questions: list[str] = []
+
+        async def work() -> None:
+            questions.append(await rewrite(request.question, request.history))
+
+        return questions[0] if await cancellations.run(request.query_id, work()) else None
 
     async def answer(received: NatsMessage) -> bytes:
         try:
-            request = RewriteQuestion.decode(received.raw_message.data)
-            question = await rewrite(request.question, request.history)
+            question = await rewritten(RewriteQuestion.decode(received.raw_message.data))
         except ValidationError as error:
             return _not_rewritten(f"not a request to rewrite: {error.error_count()} fields are wrong")
         except RagError as error:
             return _not_rewritten(error.message)
+        if question is None:
+            return _not_rewritten("the query was cancelled")
         return QuestionRewritten(question=question).encode()
 
     return answer

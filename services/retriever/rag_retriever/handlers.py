@@ -15,6 +15,7 @@ from rag_common.contracts import (
     PurgeDocument,
     QueryFailed,
     RetrievePassages,
+    RewriteQuestion,
     UpdateIndexedDocument,
 )
 from rag_common.errors import PermanentError, TransientError
@@ -158,9 +159,12 @@ class QueryHandler:
         """As it is searched."""
         if query.answer is None or not query.answer.history:
             return query.question
+        request = RewriteQuestion(
+            query_id=query.query_id, question=query.question, history=query.answer.history
+        )
         measured = Timings()
         with measured.stage("rewrite"):
-            standalone = await self._standalone(query.question, query.answer.history, query.deadline)
+            standalone = await self._standalone(request, query.deadline)
         timings |= measured.milliseconds()
         self._metrics.rewritten.labels(standalone.by).inc()
         return standalone.question

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from generator_support import (
+    PATIENCE,
     QUESTION,
     TEXT,
     Gateway,
@@ -324,7 +325,9 @@ async def test_an_unexpected_failure_is_told_and_kept(
 
 
 async def test_a_follow_up_is_rewritten(running: Running, gateway: Gateway) -> None:
-    request = RewriteQuestion(question="And children?", history=(Turn(question=QUESTION, answer=TEXT),))
+    request = RewriteQuestion(
+        query_id="q", question="And children?", history=(Turn(question=QUESTION, answer=TEXT),)
+    )
     async with running(ScriptedLLM(("\n How many days", " have children?", "\nBecause", asyncio.Event()))):
         reply = await gateway.request(request, QuestionRewritten)
     assert (reply.question, reply.error) == ("How many days have children?", None)
@@ -343,12 +346,31 @@ async def test_a_follow_up_is_rewritten(running: Running, gateway: Gateway) -> N
 async def test_a_follow_up_that_cannot_be_rewritten_is_an_error(
     running: Running, gateway: Gateway, llm: ScriptedLLM | None, settings: dict[str, Any]
 ) -> None:
-    request = RewriteQuestion(question="And children?", history=(Turn(question=QUESTION, answer=TEXT),))
+    request = RewriteQuestion(
+        query_id="q", question="And children?", history=(Turn(question=QUESTION, answer=TEXT),)
+    )
     async with running(llm, **settings):
         reply = await gateway.request(request, QuestionRewritten)
     assert reply.question is None
     assert reply.error
     assert llm is None or llm.running == 0
+
+
+async def test_the_rewriting_for_a_client_that_left_ends(running: Running, gateway: Gateway) -> None:
+    request = RewriteQuestion(
+        query_id="q", question="And children?", history=(Turn(question=QUESTION, answer=TEXT),)
+    )
+    llm = ScriptedLLM(("How", asyncio.Event()))
+    async with running(llm, rewrite_timeout=PATIENCE):
+        asked = asyncio.create_task(gateway.request(request, QuestionRewritten))
+
+        async def rewriting() -> bool:
+            return llm.running == 1
+
+        await eventually(rewriting)
+        await gateway.cancel("q")
+        assert (await asked).error
+        assert llm.running == 0
 
 
 async def test_the_generator_says_who_writes(running: Running, gateway: Gateway) -> None:

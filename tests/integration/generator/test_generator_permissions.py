@@ -22,7 +22,9 @@ from rag_common.topology import Topology
 async def test_its_rights_are_enough() -> None:
     topology = Topology("guarded")
     rights = {"nats_user": "generator", "nats_password": "generator"}
-    follow_up = RewriteQuestion(question="And children?", history=(Turn(question=QUESTION, answer=TEXT),))
+    follow_up = RewriteQuestion(
+        query_id="q", question="And children?", history=(Turn(question=QUESTION, answer=TEXT),)
+    )
     llm = ScriptedLLM(("28 days", " [1]."), ("How many days",), ("word ", asyncio.Event()))
     with NatsServer(users=nats_users(topology)) as server:
         operator = await nats.connect(server.url, user="operator", password="operator")

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import numpy as np
 
-from rag_common.contracts import NOWHERE, DocumentRef, Message, Place, Turn
+from rag_common.contracts import NOWHERE, DocumentRef, Message, Place, RewriteQuestion
 from rag_retriever.domain.index import ChunkKey, GenerationKey, Hit, Point, SearchSpec, SparseVector, Vector
 from rag_retriever.domain.ports import RewriterUnavailable
 
@@ -330,10 +330,10 @@ class FakeRewriter:
 
     def __init__(self) -> None:
         self.answer: str | None = None
-        self.asked: list[tuple[str, tuple[Turn, ...], float]] = []
+        self.asked: list[tuple[RewriteQuestion, float]] = []
 
-    async def __call__(self, question: str, history: Sequence[Turn], within: float) -> str:
-        self.asked.append((question, tuple(history), within))
+    async def __call__(self, request: RewriteQuestion, within: float) -> str:
+        self.asked.append((request, within))
         if self.answer is None:
             raise RewriterUnavailable("there is no model")
         return self.answer

@@ -155,8 +155,8 @@ async def test_a_follow_up_is_searched_as_the_model_has_rewritten_it() -> None:
     assert (command.question, command.standalone) == ("And where is it?", "Where is the canteen?")
     assert "rewrite" in command.found.timings_ms
     assert harness.metrics.rewritten.labels("model")._value.get() == 1
-    ((question, turns, within),) = harness.rewriter.asked
-    assert (question, len(turns)) == ("And where is it?", 1)
+    ((request, within),) = harness.rewriter.asked
+    assert (request.query_id, request.question, len(request.history)) == ("q", "And where is it?", 1)
     assert 0 < within < 10
 
 

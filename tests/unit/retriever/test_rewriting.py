@@ -13,6 +13,7 @@ from rag_retriever.domain.ports import RewriterUnavailable
 from rag_retriever.domain.standalone import LONGER_BY, Standalone, StandaloneQuestion, checked
 
 HISTORY = (Turn(question="When does the canteen open?", answer="At noon [1]."),)
+REQUEST = RewriteQuestion(query_id="q", question="Where is it?", history=HISTORY)
 
 
 class Generator:
@@ -32,11 +33,9 @@ class Generator:
 async def test_the_generator_is_asked_with_the_conversation() -> None:
     generator = Generator(QuestionRewritten(question="Where is the canteen?"))
     rewrite = NatsRewriter(generator, 4.0)
-    assert await rewrite("Where is it?", HISTORY, 10) == "Where is the canteen?"
-    await rewrite("Where is it?", HISTORY, 0.7)
-    assert generator.asked == [
-        (RewriteQuestion(question="Where is it?", history=HISTORY), seconds) for seconds in (4.0, 0.7)
-    ]
+    assert await rewrite(REQUEST, 10) == "Where is the canteen?"
+    await rewrite(REQUEST, 0.7)
+    assert generator.asked == [(REQUEST, 4.0), (REQUEST, 0.7)]
 
 
 @pytest.mark.parametrize(
@@ -54,7 +53,7 @@ async def test_the_generator_is_asked_with_the_conversation() -> None:
 )
 async def test_without_a_usable_answer(reply: QuestionRewritten | Exception | bytes, reason: str) -> None:
     with pytest.raises(RewriterUnavailable, match=reason):
-        await NatsRewriter(Generator(reply), 4.0)("Where is it?", HISTORY, 10)
+        await NatsRewriter(Generator(reply), 4.0)(REQUEST, 10)
 
 
 @pytest.mark.parametrize(
@@ -92,9 +91,9 @@ def test_what_is_no_such_line_is_refused(rewritten: str) -> None:
 async def test_the_model_has_half_of_the_time_that_is_left() -> None:
     rewriter = FakeRewriter()
     rewriter.answer = "Where is the canteen?"
-    standalone = await StandaloneQuestion(rewriter)("Where is it?", HISTORY, time.time() + 100)
+    standalone = await StandaloneQuestion(rewriter)(REQUEST, time.time() + 100)
     assert standalone == Standalone("Where is the canteen?", "model")
-    ((_, _, within),) = rewriter.asked
+    ((_, within),) = rewriter.asked
     assert within == pytest.approx(50, abs=10)
 
 
@@ -104,14 +103,14 @@ async def test_without_the_model_the_words_of_the_conversation_do(answer: str | 
     rewriter.answer = answer
     standalone = StandaloneQuestion(rewriter)
     deadline = time.time() + 10
-    assert await standalone("Where is it?", HISTORY, deadline) == Standalone(
-        "canteen open: Where is it?", "words"
-    )
+    assert await standalone(REQUEST, deadline) == Standalone("canteen open: Where is it?", "words")
     other = "How many days of leave are there?"
-    assert await standalone(other, HISTORY, deadline) == Standalone(other, "nobody")
+    assert await standalone(REQUEST.model_copy(update={"question": other}), deadline) == Standalone(
+        other, "nobody"
+    )
 
 
 async def test_no_model_is_asked_when_there_is_no_time() -> None:
     rewriter = FakeRewriter()
-    await StandaloneQuestion(rewriter)("Where is it?", HISTORY, time.time() - 1)
+    await StandaloneQuestion(rewriter)(REQUEST, time.time() - 1)
     assert rewriter.asked == []

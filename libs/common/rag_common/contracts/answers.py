@@ -141,6 +141,8 @@ class RewriteQuestion(Message):
 
     subject: ClassVar[str] = "rewrite.question"
 
+    query_id: str
+    """The query that it is for, and that it is cancelled with."""
     question: Question
     history: tuple[Turn, ...] = Field(min_length=1, max_length=MAX_TURNS)
 

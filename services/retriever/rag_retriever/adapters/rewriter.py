@@ -1,11 +1,11 @@
 """A follow-up made standalone by the generator's model, by request over core NATS."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 
 import nats.errors
 from pydantic import ValidationError
 
-from rag_common.contracts import QuestionRewritten, RewriteQuestion, Turn
+from rag_common.contracts import QuestionRewritten, RewriteQuestion
 from rag_common.errors import TransientError
 from rag_retriever.domain.ports import RewriterUnavailable
 
@@ -21,12 +21,11 @@ class NatsRewriter:
         self._request = request
         self._timeout = timeout
 
-    async def __call__(self, question: str, history: Sequence[Turn], within: float) -> str:
+    async def __call__(self, request: RewriteQuestion, within: float) -> str:
         """See :class:`rag_retriever.domain.ports.Rewriter`."""
         seconds = min(self._timeout, within)
-        body = RewriteQuestion(question=question, history=tuple(history)).encode()
         try:
-            return _question(await self._request(body, seconds))
+            return _question(await self._request(request.encode(), seconds))
         except TimeoutError as error:
             raise RewriterUnavailable(f"the generator has not answered within {seconds:.2g} s") from error
         except nats.errors.NoRespondersError as error:

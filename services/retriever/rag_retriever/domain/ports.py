@@ -5,7 +5,7 @@ from typing import Literal, Protocol, TypeVar
 
 from pydantic import JsonValue
 
-from rag_common.contracts import DocumentRef, Message, Place, Turn
+from rag_common.contracts import DocumentRef, Message, Place, RewriteQuestion
 from rag_common.errors import TransientError
 from rag_retriever.domain.index import ChunkKey, SparseVector, Vector
 
@@ -70,7 +70,7 @@ class Reranker(Protocol):
 
 
 class Rewriter(Protocol):
-    async def __call__(self, question: str, history: Sequence[Turn], within: float) -> str:
+    async def __call__(self, request: RewriteQuestion, within: float) -> str:
         """The question as it would be asked without the conversation. ``within``: seconds at most.
 
         :raises RewriterUnavailable: no usable answer in time.

@@ -1,14 +1,13 @@
 """Making a question of a conversation understandable without the conversation."""
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 from unicodedata import category
 
 import structlog
 
-from rag_common.contracts import Turn
+from rag_common.contracts import RewriteQuestion
 from rag_common.languages import script_of
 from rag_retriever.domain.followups import MAX_QUESTION, in_context
 from rag_retriever.domain.ports import Rewriter, RewriterUnavailable
@@ -35,16 +34,17 @@ class StandaloneQuestion:
 
     rewrite: Rewriter
 
-    async def __call__(self, question: str, history: Sequence[Turn], deadline: float) -> Standalone:
-        """``history``: the oldest turn first, at least one. ``deadline``: Unix time, seconds."""
+    async def __call__(self, request: RewriteQuestion, deadline: float) -> Standalone:
+        """``deadline``: Unix time, seconds."""
+        question = request.question
         within = SHARE_OF_TIME * (deadline - time.time())
         try:
             if within <= 0:
                 raise RewriterUnavailable("there is no time left before the deadline")
-            return Standalone(checked(await self.rewrite(question, history, within), question), "model")
+            return Standalone(checked(await self.rewrite(request, within), question), "model")
         except RewriterUnavailable as error:
             _log.info("question_not_rewritten_by_model", reason=error.message)
-        rewritten = in_context(question, history)
+        rewritten = in_context(question, request.history)
         return Standalone(rewritten, "nobody" if rewritten == question else "words")
 
 
