@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
-import nats.errors
 from gateway_support import PATIENCE
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -131,6 +130,11 @@ class Others:
     """Those whose script has come to its end."""
     failures: list[BaseException] = field(default_factory=list)
 
+    def stop(self, work: "asyncio.Task[None]") -> None:
+        """Note why no question is taken any more, unless the test is over."""
+        if not work.cancelled() and (failure := work.exception()):
+            self.failures.append(failure)
+
 
 @asynccontextmanager
 async def answering(jetstream: JetStreamContext, topology: Topology, script: Script) -> AsyncIterator[Others]:
@@ -155,7 +159,7 @@ async def answering(jetstream: JetStreamContext, topology: Topology, script: Scr
         while True:
             try:
                 messages = await pull.fetch(100, timeout=1)
-            except nats.errors.TimeoutError:
+            except TimeoutError:
                 continue
             for message in messages:
                 talk = Talk(client, RetrievePassages.decode(message.data))
@@ -166,6 +170,8 @@ async def answering(jetstream: JetStreamContext, topology: Topology, script: Scr
     listening = await client.subscribe(topology.pattern(CancelQuery), cb=cancel)
     await flush(client)
     working = asyncio.create_task(work())
+    # without it every question would only time out
+    working.add_done_callback(others.stop)
     try:
         yield others
     finally:

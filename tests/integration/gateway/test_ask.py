@@ -185,7 +185,7 @@ async def test_the_deadline_is_a_problem_or_an_event(
         await talk.cancelled.wait()
 
     async with (
-        running_gateway(place, registry, jetstream, ask_timeout=0.5) as gateway,
+        running_gateway(place, registry, jetstream, ask_timeout=0.3) as gateway,
         answering(jetstream, place.topology, never_ends) as others,
     ):
         for stream in (False, True):
@@ -261,7 +261,7 @@ async def test_messages_are_in_the_language_of_the_client(
 
     russian = "только поиск по словам: эмбеддер не запущен"
     async with (
-        running_gateway(place, registry, jetstream, ask_timeout=1.0) as gateway,
+        running_gateway(place, registry, jetstream, ask_timeout=0.5) as gateway,
         answering(jetstream, place.topology, lexical),
     ):
         gateway.http.headers["Accept-Language"] = "ru"
