@@ -16,7 +16,7 @@ from nats.js import JetStreamContext
 from rag_common.registry import Registry
 
 CLIENTS = 200
-WORDS = 15
+WORDS = 10
 ROUNDS = 3
 MOST_GROWTH = 24 * 1024 * 1024
 """Bytes, of gateway, clients and generators together; without a leak it is about one MiB."""
