@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -116,12 +117,13 @@ async def test_what_says_nothing_about_the_question_is_left_out() -> None:
     assert "cook" not in answer.text
 
 
-async def test_headings_are_no_sentences() -> None:
-    text = "## Days of leave for everyone\n\nIt is 28 a year for every employee."
+@pytest.mark.parametrize("announcing", ["## Days of leave", "How many days of leave are there?"])
+async def test_what_follows_a_heading_or_a_question_is_quoted(announcing: str) -> None:
+    text = f"The office opens at nine.\n\n{announcing}\n\n28 in every year. They are lost in March."
 
-    answer = await quoted("How many days of leave for everyone?", passage(text))
+    answer = await quoted("How many days of leave are there?", passage(text))
 
-    assert answer.text == "It is 28 a year for every employee. [1]"
+    assert answer.text == "28 in every year. [1]"
 
 
 async def test_a_sentence_that_two_passages_hold_is_quoted_once() -> None:

@@ -3,7 +3,7 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,7 +33,7 @@ WORTH_QUOTING = 0.5
 """Share of the best sentence's score; what has less is left out. On XQuAD that is one quote of four or five,
 and costs .002 to .004 of the questions."""
 
-_HEADING = re.compile(r"#{1,6} ")
+_ANNOUNCES = re.compile(r"\A#{1,6} |[?？][\"'»”’)*_]*\Z")
 
 _log = structlog.get_logger(__name__)
 
@@ -92,16 +92,26 @@ class Extractor:
 
 
 def _sentences(passages: Sequence[Passage]) -> list[_Sentence]:
-    """No heading, and no sentence twice, also where passages repeat each other."""
+    """No sentence twice, also where passages repeat each other."""
     found: dict[str, _Sentence] = {}
     for rank, passage in enumerate(passages[:CONSIDERED], 1):
-        for span in sentence_spans(passage.text):
-            text = passage.text[span.start : span.end]
-            if text not in found and not _HEADING.match(text):
-                found[text] = _Sentence(passage, span, rank, stems(text))
+        for sentence in _statements(passage, rank):
+            found.setdefault(sentence.text, sentence)
             if len(found) == MAX_SENTENCES:
                 return list(found.values())
     return list(found.values())
+
+
+def _statements(passage: Passage, rank: int) -> Iterator[_Sentence]:
+    """All but headings and questions. Their words count for what follows them: that is the answer."""
+    announced: frozenset[str] = frozenset()
+    for span in sentence_spans(passage.text):
+        text = passage.text[span.start : span.end]
+        if _ANNOUNCES.search(text):
+            announced |= stems(text)
+        else:
+            yield _Sentence(passage, span, rank, stems(text) | announced)
+            announced = frozenset()
 
 
 def _score_by_words(question: str, sentences: Sequence[_Sentence]) -> None:
