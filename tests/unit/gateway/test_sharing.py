@@ -119,7 +119,7 @@ async def test_the_deadline_of_a_follower_is_its_own(shared: SharedAnswers) -> N
     script = answered(opened())
     answer = start(shared, script)
     patient = asyncio.create_task(read(answer))
-    with pytest.raises(AnswerTimedOut, match=r"within 0\.01 s"):
+    with pytest.raises(AnswerTimedOut):
         await read(answer, seconds=0.01)
     assert not script.ended.is_set()
     script.say(done(1))
