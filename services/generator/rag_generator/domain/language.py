@@ -9,6 +9,8 @@ Language = Literal["en", "ru"]
 
 SAMPLE = 600
 """Characters of a text that are looked at."""
+SCRIPT_SAMPLE = 100
+"""Characters that tell the script."""
 _WORD = re.compile(r"[^\W\d_]+")
 _NOT_RUSSIAN = re.compile("[іїєґўјљњћџђѓќәғқңөұүһ]")
 
@@ -45,7 +47,7 @@ def language_of(text: str) -> Language | None:
     of other languages, and in Cyrillic Russian unless it has letters that Russian has not.
     """
     sample = text[:SAMPLE].casefold()
-    script = script_of(sample[:100]) or script_of(sample)
+    script = script_of(sample[:SCRIPT_SAMPLE]) or script_of(sample)
     if script == "CYRILLIC":
         return None if _NOT_RUSSIAN.search(sample) else "ru"
     if script != "LATIN":

@@ -20,7 +20,7 @@ from typing import Literal
 from rag_common.contracts import Passage, PassagesFound
 from rag_common.languages import reads
 from rag_common.spaces import CATALOGUE
-from rag_generator.domain.language import SAMPLE, Language, language_of
+from rag_generator.domain.language import SCRIPT_SAMPLE, Language, language_of
 
 Kind = Literal["both", "lexical", "dense", "across"]
 """The signals of a passage; ``across``: the dense one alone, of a passage in another language."""
@@ -36,6 +36,8 @@ THRESHOLDS: dict[tuple[Kind, Language], float] = {
     ("across", "ru"): -0.8,
 }
 """Less evidence is none. Each from the curve of its language, at about 3% false refusals."""
+JUDGED = 10
+"""Passages, the first ones: with more of them the best by chance is better."""
 UNKNOWN_LANGUAGE = -0.8
 """For a question in another language: words that are not found prove nothing there."""
 
@@ -54,7 +56,7 @@ class Evidence:
 
 
 def is_relevant(question: str, found: PassagesFound) -> bool:
-    """Whether an answer is worth trying. Takes well under a millisecond for ten passages."""
+    """Whether an answer is worth trying. Takes about half a millisecond."""
     if not found.passages:
         return False
     strongest = strongest_evidence(question, found)
@@ -64,7 +66,7 @@ def is_relevant(question: str, found: PassagesFound) -> bool:
 def strongest_evidence(question: str, found: PassagesFound) -> Evidence | None:
     """That of the passage with the greatest margin; ``None``: nothing is known about any of them."""
     judge = _Judge(question, found)
-    judged = (judge.evidence(passage) for passage in found.passages)
+    judged = (judge.evidence(passage) for passage in found.passages[:JUDGED])
     return max((one for one in judged if one is not None), key=lambda one: one.margin, default=None)
 
 
@@ -100,7 +102,7 @@ class _Judge:
     def _dense(self, passage: Passage) -> float | None:
         if self._space is None or "dense" not in passage.leg_scores:
             return None
-        if self._space.cosines is None or not reads(self._space.languages, passage.text[:SAMPLE]):
+        if self._space.cosines is None or not reads(self._space.languages, passage.text[:SCRIPT_SAMPLE]):
             return None
         unrelated, answering = self._space.cosines
         return (passage.leg_scores["dense"] - unrelated) / (answering - unrelated)
