@@ -150,13 +150,14 @@ def answer_body(
 ) -> dict[str, Any]:
     """The fields of :class:`AskAnswer`, of a complete answer."""
     assert collected.opened is not None and collected.done is not None  # noqa: S101, PT018 - the caller's promise
-    return {
+    fields = {
         **opening(answer_id, conversation_id, collected.opened, language),
         **ending(answer_id, collected.opened, collected.done, language),
         "question": question,
         "answer": collected.text,
         "citations": collected.citations,
     }
+    return {name: fields[name] for name in AskAnswer.model_fields}
 
 
 def opening(
