@@ -70,6 +70,13 @@ def test_across_languages_missing_words_prove_nothing(question: str, text: str) 
     assert not is_relevant(question, found(scored(text, dense=0.74), space=E5))
 
 
+def test_a_passage_that_only_the_lexical_leg_proposed() -> None:
+    assert not is_relevant(ENGLISH, found(scored(ENGLISH_TEXT, sparse=9.0), space=E5))
+    assert is_relevant(ENGLISH, found(scored(ENGLISH_TEXT, sparse=15.0), space=E5))
+    far = scored(ENGLISH_TEXT, dense=0.80, sparse=2.0)
+    assert not is_relevant(ENGLISH, found(far, scored(RUSSIAN_TEXT, sparse=9.0), space=E5))
+
+
 @pytest.mark.parametrize("space", [None, "a-space-of-ones-own", "bge-m3"])
 def test_where_nothing_is_known_nothing_is_refused(space: str | None) -> None:
     assert is_relevant(ENGLISH, found(scored(RUSSIAN_TEXT, dense=0.01), space=space))

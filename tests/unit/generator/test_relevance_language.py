@@ -13,6 +13,8 @@ from rag_generator.domain.language import language_of
         ("Who was Luis de la Cruz?", "en"),
         ("| Name | Port | 17 |", "en"),
         ("Сколько дней отпуска?", "ru"),
+        ("Кто основал McKinsey & Company?", "ru"),
+        ("Professional sports teams include the Los Angeles Rams and San Diego Chargers", "en"),
         ("Скільки днів відпустки?", None),
         ("Wie lange dauert der Urlaub?", None),
         ("Combien de jours de congé par an pour les employés ?", None),

@@ -3,16 +3,18 @@
 import re
 from typing import Literal
 
-from rag_common.languages import script_of
-
 Language = Literal["en", "ru"]
 
 SAMPLE = 600
 """Characters of a text that are looked at."""
-SCRIPT_SAMPLE = 100
-"""Characters that tell the script."""
 _WORD = re.compile(r"[^\W\d_]+")
+_LATIN = re.compile(r"[a-zß-ɏḀ-ỿ]")
+_CYRILLIC = re.compile(r"[Ѐ-ӿ]")
 _NOT_RUSSIAN = re.compile("[іїєґўјљњћџђѓќәғқңөұүһ]")
+RUSSIAN_SHARE = 0.25
+"""Of the letters: in a Russian text names are often in Latin script, seldom the other way round."""
+FOREIGN_SHARE = 0.01
+"""Of the letters: a Russian text may quote a name, a Ukrainian one has a tenth of such letters."""
 
 
 def _words(text: str) -> frozenset[str]:
@@ -20,22 +22,23 @@ def _words(text: str) -> frozenset[str]:
 
 
 # Words that several of these languages share, such as "in", are in neither list.
+# Words that several of these languages share, such as "in", and those of names, such as "la", are in neither.
 _ENGLISH = _words(
     """
-    the of and to with that by are from at was which what who whom whose how did does when where why many much
-    has have had its this these were been their they not or it he she his her can be as
+    the of and to with that by are from at was which what who whom whose how did do does when where why many
+    much has have had its this these were been their they not or it he she his her can be as
     """
 )
 _FOREIGN = _words(
     """
     der das und ist nicht mit von für auf ein eine einer wie wer wann wo dem den zu sich sind wird durch auch
-    le la les des est une dans pour que qui et du au aux sur quel quelle comment où par avec sont pas ce
-    el los las una del con cómo cuál qué quién es y se su más fue
-    il lo gli di che per della con è sono come chi quale nel non
-    os uma do da dos das não em na no ao são foi
-    het een van en zijn voor niet met wat wie hoe op
-    w z się jest nie co jak dla oraz przez
-    och att det som är på av till ve bir bu için ile
+    est une dans pour que qui et au aux sur quel quelle comment où par avec sont pas ce combien
+    una con cómo cuál qué quién cuántos es y se su más fue
+    il lo gli che per della è sono chi quale nel non
+    os uma das não para em ao são foi
+    het een van en zijn voor niet wat wie hoe op
+    w z się jest nie jak dla oraz przez
+    och att det som är av till ve bir bu için ile
     """
 )
 
@@ -46,12 +49,13 @@ def language_of(text: str) -> Language | None:
     Words of names and tables do not tell: text in Latin script is English unless it has more function words
     of other languages, and in Cyrillic Russian unless it has letters that Russian has not.
     """
-    sample = text[:SAMPLE].casefold()
-    script = script_of(sample[:SCRIPT_SAMPLE]) or script_of(sample)
-    if script == "CYRILLIC":
-        return None if _NOT_RUSSIAN.search(sample) else "ru"
-    if script != "LATIN":
+    words = _WORD.findall(text[:SAMPLE].casefold())
+    letters = "".join(words)
+    if not letters:
         return None
-    words = _WORD.findall(sample)
+    if len(_CYRILLIC.findall(letters)) >= RUSSIAN_SHARE * len(letters):
+        return "ru" if len(_NOT_RUSSIAN.findall(letters)) <= FOREIGN_SHARE * len(letters) else None
+    if 2 * len(_LATIN.findall(letters)) <= len(letters):
+        return None
     english = sum(word in _ENGLISH for word in words)
     return "en" if english >= sum(word in _FOREIGN for word in words) else None

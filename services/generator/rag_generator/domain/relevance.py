@@ -20,7 +20,7 @@ from typing import Literal
 from rag_common.contracts import Passage, PassagesFound
 from rag_common.languages import reads
 from rag_common.spaces import CATALOGUE
-from rag_generator.domain.language import SCRIPT_SAMPLE, Language, language_of
+from rag_generator.domain.language import Language, language_of
 
 Kind = Literal["both", "lexical", "dense", "across"]
 """The signals of a passage; ``across``: the dense one alone, of a passage in another language."""
@@ -36,6 +36,8 @@ THRESHOLDS: dict[tuple[Kind, Language], float] = {
     ("across", "ru"): -0.8,
 }
 """Less evidence is none. Each from the curve of its language, at about 3% false refusals."""
+SCRIPT_SAMPLE = 100
+"""Characters that tell the script of a passage."""
 JUDGED = 10
 """Passages, the first ones: with more of them the best by chance is better."""
 UNKNOWN_LANGUAGE = -0.8
@@ -83,13 +85,12 @@ class _Judge:
     def evidence(self, passage: Passage) -> Evidence | None:
         same = self._language is not None and language_of(passage.text) == self._language
         lexical = self._lexical(passage) if same else None
-        dense = self._dense(passage)
+        dense = self._dense(passage, same)
+        if dense is None:
+            return None if lexical is None else self._of("lexical", lexical)
         if lexical is None:
-            return None if dense is None else self._of("dense" if same else "across", dense)
-        if self._space is None:
-            return self._of("lexical", lexical)
-        # what the dense leg has not proposed is taken for as far away as what does not answer
-        return self._of("both", (dense or 0.0) + lexical)
+            return self._of("dense" if same else "across", dense)
+        return self._of("both", dense + lexical)
 
     def _of(self, kind: Kind, value: float) -> Evidence:
         threshold = UNKNOWN_LANGUAGE if self._language is None else THRESHOLDS[kind, self._language]
@@ -99,10 +100,13 @@ class _Judge:
         """What the lexical leg has not proposed has no word of the question, or only common ones."""
         return passage.leg_scores.get("sparse", 0.0) / self._unit if self._unit else None
 
-    def _dense(self, passage: Passage) -> float | None:
-        if self._space is None or "dense" not in passage.leg_scores:
+    def _dense(self, passage: Passage, same: bool) -> float | None:
+        if self._space is None or self._space.cosines is None:
             return None
-        if self._space.cosines is None or not reads(self._space.languages, passage.text[:SCRIPT_SAMPLE]):
+        if not reads(self._space.languages, passage.text[:SCRIPT_SAMPLE]):
             return None
         unrelated, answering = self._space.cosines
+        if "dense" not in passage.leg_scores:
+            # far behind: in the question's language as far as what does not answer, else nobody knows
+            return 0.0 if same else None
         return (passage.leg_scores["dense"] - unrelated) / (answering - unrelated)
