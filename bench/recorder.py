@@ -10,13 +10,14 @@ from urllib.parse import urlsplit
 
 @dataclass
 class Recorder:
-    """Stands before llama.cpp: passes requests on and notes the last one, and when its first text came."""
+    """Stands before llama.cpp: passes requests on and notes the last one, and when text came."""
 
     target: str
     url: str = ""
     body: bytes = b""
     asked: float = 0.0
     first: float | None = None
+    last: float = 0.0
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
 
     @asynccontextmanager
@@ -50,8 +51,9 @@ class Recorder:
             leaving = asyncio.create_task(reader.read())
             leaving.add_done_callback(lambda _: onward.close())
             while block := await onward_reader.read(65536):
-                if body and self.first is None and b'"content":"' in block:
-                    self.first = time.perf_counter()
+                if body and b'"content":"' in block:
+                    self.last = time.perf_counter()
+                    self.first = self.first or self.last
                 writer.write(block)
                 await writer.drain()
             leaving.cancel()
