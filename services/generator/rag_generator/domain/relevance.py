@@ -19,7 +19,7 @@ from typing import Literal
 
 from rag_common.contracts import Passage, PassagesFound
 from rag_common.languages import reads
-from rag_common.spaces import CATALOGUE
+from rag_common.spaces import CATALOGUE, COSINES
 from rag_generator.domain.language import Language, language_of
 
 Kind = Literal["both", "lexical", "dense", "across"]
@@ -79,7 +79,7 @@ class _Judge:
         self._language = language_of(question)
         self._unit = found.bm25_unit
         space = CATALOGUE.get(found.space or "")
-        known = space is not None and space.cosines is not None and reads(space.languages, question)
+        known = space is not None and space.name in COSINES and reads(space.languages, question)
         self._space = space if known and found.mode != "sparse" else None
 
     def evidence(self, passage: Passage) -> Evidence | None:
@@ -101,11 +101,9 @@ class _Judge:
         return passage.leg_scores.get("sparse", 0.0) / self._unit if self._unit else None
 
     def _dense(self, passage: Passage, same: bool) -> float | None:
-        if self._space is None or self._space.cosines is None:
+        if self._space is None or not reads(self._space.languages, passage.text[:SCRIPT_SAMPLE]):
             return None
-        if not reads(self._space.languages, passage.text[:SCRIPT_SAMPLE]):
-            return None
-        unrelated, answering = self._space.cosines
+        unrelated, answering = COSINES[self._space.name]
         if "dense" not in passage.leg_scores:
             # far behind: in the question's language as far as what does not answer, else nobody knows
             return 0.0 if same else None
