@@ -18,7 +18,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -75,10 +75,17 @@ async def main(folder: Path, space: str | None, quick: bool) -> dict[str, Any]:
         await bench.wait_live(len(corpus.documents))
         say(f"{len(corpus.documents)} documents are searchable")
         for asked_in, searched in _directions(space):
-            own = [question for question in questions if question.language == asked_in]
+            own = in_direction(questions, asked_in, searched)
             name = asked_in if asked_in == searched else f"{asked_in}_{searched}"
             figures |= report(name, await ask_all(bench, client, own, searched))
     return figures
+
+
+def in_direction(questions: Sequence[AnswerQuestion], asked_in: str, searched: str) -> list[AnswerQuestion]:
+    """Questions of one language with the gold of the other: both have the same ones in the same order."""
+    asked = [question for question in questions if question.language == asked_in]
+    gold = [question.gold for question in questions if question.language == searched]
+    return [replace(question, gold=own) for question, own in zip(asked, gold, strict=True)]
 
 
 def _directions(space: str | None) -> list[tuple[str, str]]:

@@ -1,5 +1,6 @@
 """Answers made of the passages' own sentences."""
 
+import asyncio
 import re
 from collections.abc import Sequence
 
@@ -87,6 +88,16 @@ async def test_without_an_embedder_words_decide() -> None:
     answer = await quoted("How many days of leave?", LEAVE, space=MINILM, encode=encode)
 
     assert encode.asked
+    assert answer == await quoted("How many days of leave?", LEAVE)
+
+
+async def test_a_slow_embedder_is_not_waited_for() -> None:
+    async def encode(space: str, texts: Sequence[str]) -> NDArray[np.float32]:
+        await asyncio.Event().wait()
+        return np.empty((0, 0), np.float32)
+
+    answer = await Extractor(encode, patience=0.01)("How many days of leave?", [LEAVE], MINILM)
+
     assert answer == await quoted("How many days of leave?", LEAVE)
 
 
