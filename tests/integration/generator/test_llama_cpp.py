@@ -9,7 +9,7 @@ import pytest
 from rag_common.testing.llama_server import MODEL, LlamaServer
 from rag_generator.adapters.models import open_models
 from rag_generator.domain.choosing import Models
-from rag_generator.domain.llm import LLM, ChatMessage, ModelMissing, ModelRefused, Prompt
+from rag_generator.domain.llm import LLM, ChatMessage, ModelRefused, Prompt
 from rag_generator.settings import GeneratorSettings
 
 
@@ -31,7 +31,7 @@ def settings(llama: LlamaServer, **others: object) -> GeneratorSettings:
 
 
 async def chosen(models: Models) -> LLM:
-    llm = (await models.current()).llm
+    llm = models.current()
     assert llm is not None
     return llm
 
@@ -72,9 +72,3 @@ async def test_an_unknown_model_is_told_with_what_there_is(llama: LlamaServer) -
         described = await models.describe("v1")
         assert described.models == (MODEL,)
         assert "does not have gpt-unknown" in (described.reason or "")
-        with pytest.raises(ModelMissing, match="gpt-unknown"):
-            await (await chosen(models)).check()
-
-
-async def test_a_known_model_is_found(llm: LLM) -> None:
-    await llm.check()

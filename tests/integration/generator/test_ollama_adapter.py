@@ -39,7 +39,7 @@ async def models(ollama: OllamaServer) -> AsyncIterator[Models]:
 
 @pytest.fixture
 async def llm(models: Models) -> LLM:
-    chosen = (await models.current()).llm
+    chosen = models.current()
     assert chosen is not None
     return chosen
 
@@ -121,8 +121,6 @@ async def test_a_missing_model_is_told_with_its_cure(ollama: OllamaServer, llm: 
     ollama.models.clear()
     with pytest.raises(ModelMissing, match=f"ragp models pull {MODEL}"):
         await text_of(llm)
-    with pytest.raises(ModelMissing, match=f"ragp models pull {MODEL}"):
-        await llm.check()
 
 
 async def test_a_busy_ollama_is_told_as_such(ollama: OllamaServer, llm: LLM) -> None:
@@ -149,8 +147,6 @@ async def test_an_ollama_that_is_away_is_told_at_once(ollama: OllamaServer, llm:
     ollama.stop()
     with pytest.raises(ModelUnavailable, match="Ollama does not answer"):
         await text_of(llm)
-    with pytest.raises(ModelUnavailable, match="Ollama does not answer"):
-        await llm.check()
 
 
 @pytest.mark.parametrize(
@@ -184,7 +180,7 @@ async def test_a_model_that_says_nothing_is_given_up_and_stopped(
 ) -> None:
     quick = settings(ollama, llm="ollama", llm_first_token_timeout=0.3, llm_idle_timeout=0.3)
     async with open_models(quick) as models:
-        llm = (await models.current()).llm
+        llm = models.current()
         assert llm is not None
         ollama.then(generation)
         with pytest.raises(ModelUnavailable, match=r"said nothing for 0\.3 s"):
@@ -231,19 +227,19 @@ async def test_auto_takes_ollama_where_it_has_the_model(ollama: OllamaServer) ->
 async def test_auto_quotes_until_the_model_is_pulled(ollama: OllamaServer) -> None:
     ollama.models[:] = ["llama3.2:latest"]
     async with open_models(settings(ollama)) as models:
-        chosen = await models.current()
-        assert chosen.llm is None
-        assert f"ragp models pull {MODEL}" in (chosen.reason or "")
-        assert (await models.describe("v1")).models == ("llama3.2:latest",)
+        assert models.current() is None
+        described = await models.describe("v1")
+        assert f"ragp models pull {MODEL}" in (described.reason or "")
+        assert described.models == ("llama3.2:latest",)
         ollama.models.append(MODEL)
         await models.refresh()
-        assert (await models.current()).llm is not None
+        assert models.current() is not None
 
 
 async def test_auto_quotes_without_ollama(ollama: OllamaServer) -> None:
     ollama.stop()
     async with open_models(settings(ollama)) as models:
-        assert (await models.current()).llm is None
+        assert models.current() is None
         assert (await models.describe("v1")).reason == "Ollama does not answer"
         ollama.start()
         await models.refresh()
@@ -258,7 +254,7 @@ async def test_a_name_without_a_tag_is_the_latest(ollama: OllamaServer) -> None:
 
 async def test_something_else_on_that_port_is_no_ollama(ollama: OllamaServer) -> None:
     async with open_models(settings(ollama, ollama_url=f"{ollama.url}/nothing/here")) as models:
-        assert (await models.current()).reason == "what answers at RAG_OLLAMA_URL is no Ollama"
+        assert (await models.describe("v1")).reason == "what answers at RAG_OLLAMA_URL is no Ollama"
 
 
 async def test_the_fake_says_that_it_is_one(ollama: OllamaServer) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from rag_common.contracts import Adapter
 from rag_common.errors import RagError
+from rag_generator.domain import guarding
 from rag_generator.domain.breaker import Breaker
 from rag_generator.domain.guarding import GuardedLLM
 from rag_generator.domain.llm import ChatMessage, ModelMissing, ModelRefused, ModelUnavailable, Piece, Prompt
@@ -51,9 +52,6 @@ class FakeEndpoint:
 
     def missing(self, names: Sequence[str]) -> ModelMissing | None:
         return None
-
-    async def check(self) -> None:
-        return
 
     async def prepare(self) -> None:
         return
@@ -191,3 +189,51 @@ async def test_it_recovers_by_one_answer() -> None:
                 break
     assert await said(llm) == "a"
     assert await said(llm) == "a"
+
+
+@pytest.fixture
+def any_silence_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guarding, "FAIR_CHANCE", 0.0)
+
+
+@pytest.mark.usefixtures("any_silence_counts")
+async def test_a_silence_that_outlasts_the_caller_counts_against_the_endpoint() -> None:
+    endpoint = FakeEndpoint(LONG)
+    llm = guarded(endpoint)
+    for _ in range(2):
+        with pytest.raises(ModelUnavailable, match=r"said nothing for 0\.0\d+ s"):
+            await anext(llm.stream(PROMPT, begin_within=SHORT))
+    assert endpoint.running == 0
+    assert "rest" in str(llm.known_failure)
+    with pytest.raises(ModelUnavailable, match="rest"):
+        await said(llm)
+    assert endpoint.asked == 2
+
+
+async def test_a_caller_in_a_hurry_says_nothing_about_the_endpoint() -> None:
+    endpoint = FakeEndpoint(LONG)
+    llm = guarded(endpoint)
+    for _ in range(5):
+        with pytest.raises(ModelUnavailable, match="said nothing"):
+            await anext(llm.stream(PROMPT, begin_within=SHORT))
+    assert endpoint.asked == 5
+    assert llm.known_failure is None
+
+
+@pytest.mark.parametrize("limits", [{"turn_within": SHORT}, {"begin_within": SHORT}])
+async def test_the_callers_time_goes_for_the_turn_too(limits: dict[str, float]) -> None:
+    endpoint = FakeEndpoint(Piece("a"), LONG)
+    llm = guarded(endpoint, concurrency=1)
+    async with aclosing(llm.stream(PROMPT)) as first:
+        await anext(first)
+        with pytest.raises(ModelUnavailable) as busy:
+            await anext(llm.stream(PROMPT, **limits))
+    assert busy.value.code == "model_busy"
+    assert endpoint.asked == 1
+
+
+async def test_an_endpoint_is_not_asked_for_a_caller_whose_time_is_over() -> None:
+    endpoint = FakeEndpoint(Piece("a"), END)
+    with pytest.raises(ModelUnavailable):
+        await anext(guarded(endpoint).stream(PROMPT, begin_within=0.0))
+    assert endpoint.asked == 0

@@ -84,7 +84,7 @@ class AnswerQuestion:
 
     async def _answer(self, work: _Work) -> Outcome:
         ask, drafts = work.ask, self._drafts
-        llm = (await self._models.current()).llm
+        llm = self._models.current()
         if not is_relevant(ask.standalone, ask.found):
             return await self._send(work, drafts.not_found(ask, llm))
         if llm is None:

@@ -1,15 +1,14 @@
 """Which model writes the answers, or that none does: then they consist of quotations."""
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
 import structlog
 
-from rag_common.contracts import GeneratorDescription
+from rag_common.contracts import Adapter, GeneratorDescription
 from rag_common.errors import RagError
-from rag_generator.domain.llm import LLM, ModelMissing
+from rag_generator.domain.llm import LLM, ModelMissing, Piece, Prompt
 
 CHECK_SECONDS = 10.0
 """Between two looks at an endpoint that cannot be used: so long may a model that was pulled go unnoticed."""
@@ -19,8 +18,20 @@ RECHECK_SECONDS = 60.0
 _log = structlog.get_logger(__name__)
 
 
-class Endpoint(LLM, Protocol):
-    """A model whose endpoint can be looked at."""
+class Endpoint(Protocol):
+    """A model behind an endpoint that can be looked at."""
+
+    @property
+    def adapter(self) -> Adapter: ...
+
+    @property
+    def model(self) -> str: ...
+
+    @property
+    def context_tokens(self) -> int: ...
+
+    def stream(self, prompt: Prompt) -> AsyncGenerator[Piece, None]:
+        """See :meth:`LLM.stream`; here nobody but the caller limits how long it takes."""
 
     async def models(self) -> tuple[str, ...]:
         """Names of the models that the endpoint has; none where it does not tell.
@@ -41,13 +52,8 @@ class Endpoint(LLM, Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """Who answers. ``llm`` is ``None`` where sentences are to be quoted: by the settings, or because there
-    is no model, which ``reason`` says; neither is a failure."""
-
-    llm: LLM | None
-    reason: str | None = None
+class WatchedLLM(LLM, Endpoint, Protocol):
+    """What can be chosen."""
 
 
 class Models:
@@ -59,7 +65,7 @@ class Models:
     passes, whereas a missing model is somebody's decision.
     """
 
-    def __init__(self, endpoint: Endpoint | None, *, optional: bool = False) -> None:
+    def __init__(self, endpoint: WatchedLLM | None, *, optional: bool = False) -> None:
         self._endpoint = endpoint
         self._optional = optional
         self._usable = endpoint is not None and not optional
@@ -68,15 +74,14 @@ class Models:
         self._told: GeneratorDescription | None = None
         self._prepared = False
 
-    async def current(self) -> Chosen:
-        """Who answers the next question. Asks nobody."""
-        if self._endpoint is None or not self._usable:
-            return Chosen(None, self._reason)
-        return Chosen(self._endpoint)
+    def current(self) -> LLM | None:
+        """Who answers the next question. ``None``: sentences are to be quoted, by the settings or because
+        there is no model, which :meth:`describe` tells; neither is a failure."""
+        return self._endpoint if self._usable else None
 
     async def describe(self, prompt_version: str) -> GeneratorDescription:
         """Who answers, what the endpoint has, and what is wrong with the model that was configured."""
-        llm = (await self.current()).llm
+        llm = self.current()
         return GeneratorDescription(
             adapter=llm.adapter if llm else "extractive",
             model=llm.model if llm else None,

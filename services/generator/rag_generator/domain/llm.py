@@ -1,11 +1,16 @@
 """The language model as the domain sees it."""
 
+import math
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from rag_common.contracts import Adapter
 from rag_common.errors import PermanentError, TransientError
+
+
+TEMPERATURE = 0.1
+"""Of whatever is written: an answer from passages is to keep to them."""
 
 
 class ModelUnavailable(TransientError):
@@ -65,18 +70,20 @@ class LLM(Protocol):
     def context_tokens(self) -> int:
         """Tokens of prompt and answer together, at most."""
 
-    def stream(self, prompt: Prompt) -> AsyncGenerator[Piece, None]:
+    @property
+    def known_failure(self) -> ModelUnavailable | None:
+        """What :meth:`stream` would raise now without asking the endpoint; ``None``: it would ask."""
+
+    def stream(
+        self, prompt: Prompt, *, turn_within: float = math.inf, begin_within: float = math.inf
+    ) -> AsyncGenerator[Piece, None]:
         """The answer as it is written. Closing the generator, or cancelling its consumer, ends the work
         at the endpoint.
+
+        ``turn_within``: seconds that the caller waits for others to be done; ``begin_within``: seconds
+        until the first text, the wait for a turn among them. The model may have limits of its own.
 
         :raises ModelUnavailable: before the first piece or after some.
         :raises ModelMissing: before the first piece.
         :raises ModelRefused: before the first piece.
-        """
-
-    async def check(self) -> None:
-        """Whether the endpoint answers and has the model.
-
-        :raises ModelUnavailable: it does not answer.
-        :raises ModelMissing: it does not have the model.
         """

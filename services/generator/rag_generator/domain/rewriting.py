@@ -36,7 +36,7 @@ class RewriteFollowUp:
         :raises ModelMissing: the endpoint does not have the model.
         :raises ModelRefused: the endpoint refuses.
         """
-        llm = (await self._models.current()).llm
+        llm = self._models.current()
         if llm is None:
             raise NoModel("there is no language model that could rewrite the question")
         try:
