@@ -8,14 +8,19 @@ import httpx
 from ollama import AsyncClient, ChatResponse, ResponseError
 
 from rag_common.contracts import Adapter
-from rag_generator.domain.llm import ModelMissing, ModelRefused, ModelUnavailable, Piece, Prompt
+from rag_generator.domain.llm import (
+    TEMPERATURE,
+    ModelMissing,
+    ModelRefused,
+    ModelUnavailable,
+    Piece,
+    Prompt,
+)
 
 CHECK_TIMEOUT = 3.0
 """Seconds for a look at what Ollama has; it answers these even while it generates."""
 LOAD_TIMEOUT = 300.0
 """Seconds after which Ollama itself gives up loading a model, by default."""
-TEMPERATURE = 0.1
-"""An answer from passages is to keep to them."""
 MAX_ERROR = 200
 """Characters of Ollama's own words in a message of ours."""
 
@@ -71,11 +76,6 @@ class Ollama:
         """See :class:`~rag_generator.domain.choosing.Endpoint`."""
         return None if has_model(self.model, names) else self._missing()
 
-    async def check(self) -> None:
-        """See :class:`~rag_generator.domain.llm.LLM`."""
-        if missing := self.missing(await self.models()):
-            raise missing
-
     async def prepare(self) -> None:
         """See :class:`~rag_generator.domain.choosing.Endpoint`."""
         with self._translated():
@@ -113,18 +113,20 @@ class Ollama:
             raise ModelUnavailable("Ollama does not answer in time") from error
         except httpx.TransportError as error:
             raise ModelUnavailable("the connection to Ollama broke off") from error
-        except (ValueError, TypeError, AttributeError) as error:
+        except (httpx.RequestError, ValueError, TypeError, AttributeError) as error:
             # The client takes it for granted that a line is a JSON object with the documented fields.
+            # It follows redirects, of which there may be too many.
             raise ModelUnavailable("Ollama sent what is not understood") from error
 
     def _refusal(self, error: ResponseError) -> ModelMissing | ModelRefused | ModelUnavailable:
+        said = str(error.error)[:MAX_ERROR]  # Ollama says a string; what else answers there may not
         if error.status_code == httpx.codes.NOT_FOUND:
             return self._missing()
         if error.status_code in (httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.TOO_MANY_REQUESTS):
             return ModelUnavailable("Ollama is busy", code="model_busy")
         if 400 <= error.status_code < 500:
-            return ModelRefused(f"Ollama refuses the request: {error.error[:MAX_ERROR]}")
-        return ModelUnavailable(f"Ollama failed: {error.error[:MAX_ERROR]}")
+            return ModelRefused(f"Ollama refuses the request: {said}")
+        return ModelUnavailable(f"Ollama failed: {said}")
 
     def _missing(self) -> ModelMissing:
         return ModelMissing(f"Ollama does not have the model {self.model}: ragp models pull {self.model}")

@@ -12,12 +12,17 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from rag_common.contracts import Adapter
-from rag_generator.domain.llm import ModelMissing, ModelRefused, ModelUnavailable, Piece, Prompt
+from rag_generator.domain.llm import (
+    TEMPERATURE,
+    ModelMissing,
+    ModelRefused,
+    ModelUnavailable,
+    Piece,
+    Prompt,
+)
 
 CHECK_TIMEOUT = 5.0
 """Seconds for the list of models, which may be far away."""
-TEMPERATURE = 0.1
-"""An answer from passages is to keep to them."""
 MAX_LINE = 1024 * 1024
 """Bytes of one event; a delta has a few hundred."""
 MAX_BODY = 64 * 1024
@@ -113,11 +118,6 @@ class OpenAI:
         """See :class:`~rag_generator.domain.choosing.Endpoint`."""
         return self._missing() if names and self.model not in names else None
 
-    async def check(self) -> None:
-        """See :class:`~rag_generator.domain.llm.LLM`."""
-        if missing := self.missing(await self.models()):
-            raise missing
-
     async def prepare(self) -> None:
         """Such an endpoint has its model loaded."""
 
@@ -202,6 +202,6 @@ def _translated() -> Iterator[None]:
         raise ModelUnavailable("the language model's endpoint does not answer in time") from error
     except httpx.TransportError as error:
         raise ModelUnavailable("the connection to the language model broke off") from error
-    except ValueError as error:
-        # pydantic's, and httpx's of a body that cannot be decoded
+    except (httpx.RequestError, ValueError) as error:
+        # httpx's of a body that cannot be decompressed, pydantic's of one that is not what it should be
         raise ModelUnavailable("the language model's endpoint sent what is not understood") from error
