@@ -34,7 +34,9 @@ from rag_common.contracts import (
 )
 from rag_common.topology import Topology
 from rag_generator.app import create_app
+from rag_generator.domain.breaker import Breaker
 from rag_generator.domain.choosing import Models
+from rag_generator.domain.guarding import GuardedLLM
 from rag_generator.domain.llm import ModelMissing, Piece, Prompt
 from rag_generator.settings import GeneratorSettings
 
@@ -86,12 +88,9 @@ class ScriptedLLM:
             self.running -= 1
             self.closed.set()
 
-    async def check(self) -> None:
+    async def models(self) -> tuple[str, ...]:
         if self.problem is not None:
             raise self.problem
-
-    async def models(self) -> tuple[str, ...]:
-        await self.check()
         return (self.model,)
 
     def missing(self, names: Sequence[str]) -> ModelMissing | None:
@@ -310,7 +309,8 @@ async def running_generator(
 
     @asynccontextmanager
     async def open_models(_: GeneratorSettings) -> AsyncIterator[Models]:
-        models = Models(llm)
+        guarded = GuardedLLM(llm, Breaker(), concurrency=4, first_token=60.0, idle=60.0) if llm else None
+        models = Models(guarded)
         await models.refresh()
         yield models
 

@@ -1,8 +1,10 @@
 """The running service on a real NATS; the model is scripted."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -33,13 +35,20 @@ from rag_common.contracts import (
     Turn,
 )
 from rag_common.topology import Topology
-from rag_generator.domain import transmission
+from rag_generator.domain import answering, drafts, guarding, transmission
+from rag_generator.domain.breaker import FAILURES
 from rag_generator.domain.llm import ModelMissing, ModelRefused, ModelUnavailable
 
 Running = Callable[..., AbstractAsyncContextManager[Generator]]
 
 WORDS = ("Everyone has", " 28", " days", " [1]", ", and not", " 30 [7]", ".")
 UNAVAILABLE = ModelUnavailable("the endpoint broke off")
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model has 0.3 s to begin, while the deadline of a question is as far away as ever."""
+    monkeypatch.setattr(drafts, "RESERVE", 0.995)
 
 
 async def test_the_passages_come_first_and_then_the_text_without_a_gap(
@@ -226,11 +235,16 @@ async def test_expired_questions_are_dropped_and_counted(running: Running, gatew
 
 
 async def test_a_deadline_in_the_middle_is_told_and_ends_the_model(
-    running: Running, gateway: Gateway
+    running: Running, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     llm = ScriptedLLM(("word ", asyncio.Event()))
+    asked = question(gateway.topology)
+    # However long the question has waited, it is taken up half a second before its deadline.
+    clock = SimpleNamespace(time=lambda: asked.deadline - 0.5, monotonic=time.monotonic)
+    monkeypatch.setattr(answering, "time", clock)
     async with running(llm):
-        query = await gateway.ask(seconds=1.0)
+        query = asked.query_id
+        await gateway.publish(asked)
         failed = (await gateway.ended(query))[-1]
         assert isinstance(failed, QueryFailed)
         assert failed.code == "deadline_exceeded"
@@ -238,14 +252,46 @@ async def test_a_deadline_in_the_middle_is_told_and_ends_the_model(
 
 
 async def test_a_model_that_does_not_begin_is_not_waited_for_until_the_deadline(
-    running: Running, gateway: Gateway
+    running: Running, gateway: Gateway, impatient: None
 ) -> None:
     llm = ScriptedLLM((asyncio.Event(),))
     async with running(llm):
-        query = await gateway.ask(seconds=2.0)
+        query = await gateway.ask()
         assert "28 days" in await gateway.text(query)
         assert llm.running == 0
     assert [opened.degraded for opened in gateway.opened(query)] == [False, True]
+
+
+async def test_a_model_that_keeps_failing_is_done_without_in_one_opening(
+    running: Running, gateway: Gateway
+) -> None:
+    llm = ScriptedLLM((UNAVAILABLE,))
+    async with running(llm) as generator:
+        for _ in range(FAILURES):
+            await gateway.text(await gateway.ask())
+        query = await gateway.ask()
+        assert "28 days" in await gateway.text(query)
+        await generator.idle()
+        assert await generator.metric("rag_answers_degraded_total") == FAILURES + 1
+    [opened] = gateway.opened(query)
+    assert (opened.attempt, opened.adapter, opened.model, opened.degraded) == (1, "extractive", None, True)
+    assert "given a rest" in (opened.reason or "")
+    assert len(llm.prompts) == FAILURES
+
+
+async def test_a_model_that_never_begins_is_soon_left_alone(
+    running: Running, gateway: Gateway, impatient: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the questions have less time than the model would have."""
+    monkeypatch.setattr(guarding, "FAIR_CHANCE", 0.0)
+    llm = ScriptedLLM((asyncio.Event(),))
+    async with running(llm):
+        for query in [await gateway.ask() for _ in range(FAILURES)]:
+            await gateway.text(query)
+        query = await gateway.ask()
+        await gateway.text(query)
+    assert len(gateway.opened(query)) == 1
+    assert len(llm.prompts) == FAILURES
 
 
 async def test_two_answers_at_once_do_not_mix(running: Running, gateway: Gateway) -> None:

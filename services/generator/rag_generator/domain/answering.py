@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from rag_common.contracts import Adapter, AnswerOpened, GenerateAnswer, SentenceGrounding
-from rag_common.errors import PermanentError
+from rag_common.errors import PermanentError, RagError
 from rag_generator.domain.choosing import Models
 from rag_generator.domain.drafts import Draft, Drafts
 from rag_generator.domain.frames import Frames, first_attempt
@@ -89,12 +89,15 @@ class AnswerQuestion:
             return await self._send(work, drafts.not_found(ask, llm))
         if llm is None:
             return await self._send(work, await drafts.quotations(ask))
-        try:
-            return await self._send(work, drafts.generated(ask, llm))
-        except (ModelUnavailable, ModelMissing, ModelRefused, QuestionTooLong) as error:
-            _log.warning("model_failed", model=llm.model, code=error.code, reason=error.message)
-            work.attempt += 1
-            return await self._send(work, await drafts.quotations(ask, error.message))
+        failure: RagError | None = llm.known_failure
+        if failure is None:
+            try:
+                return await self._send(work, drafts.generated(ask, llm))
+            except (ModelUnavailable, ModelMissing, ModelRefused, QuestionTooLong) as error:
+                failure = error
+                work.attempt += 1
+        _log.warning("model_failed", model=llm.model, code=failure.code, reason=failure.message)
+        return await self._send(work, await drafts.quotations(ask, failure.message))
 
     async def _send(self, work: _Work, draft: Draft) -> Outcome:
         frames = Frames(work.ask.query_id, work.attempt)

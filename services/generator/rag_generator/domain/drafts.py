@@ -1,6 +1,5 @@
 """The three kinds of answers, before they are sent."""
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -99,20 +98,11 @@ async def _whole(text: str, citations: tuple[Citation, ...] = ()) -> AsyncGenera
 
 async def _written(llm: LLM, prompt: Prompt, deadline: float, ending: Ending) -> AsyncGenerator[str, None]:
     """:raises ModelUnavailable: nothing comes, or not in time for doing without it."""
-    async with aclosing(llm.stream(prompt)) as pieces:
-        piece = await _first(pieces, deadline)
-        while piece is not None:
+    begin_within = (deadline - time.time()) * (1 - RESERVE)
+    async with aclosing(llm.stream(prompt, begin_within=begin_within)) as pieces:
+        async for piece in pieces:
             ending.note(piece)
             yield piece.text
-            piece = await anext(pieces, None)
-
-
-async def _first(pieces: AsyncGenerator[Piece, None], deadline: float) -> Piece | None:
-    try:
-        async with asyncio.timeout((deadline - time.time()) * (1 - RESERVE)):
-            return await anext(pieces, None)
-    except TimeoutError:
-        raise ModelUnavailable("the model has not begun to answer in time") from None
 
 
 async def _cited(

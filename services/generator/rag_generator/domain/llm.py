@@ -8,7 +8,6 @@ from typing import Literal, Protocol
 from rag_common.contracts import Adapter
 from rag_common.errors import PermanentError, TransientError
 
-
 TEMPERATURE = 0.1
 """Of whatever is written: an answer from passages is to keep to them."""
 
