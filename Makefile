@@ -29,7 +29,7 @@ help: ## List the targets
 setup: ## Build or refresh .venv (implied by the targets below)
 	@sh scripts/setup.sh
 
-demo: setup ## Start everything, ingest examples/corpus, search it, stop
+demo: setup ## Start everything, ingest examples/corpus, search it, ask it, stop
 	@$(BIN)/python -m scripts.demo $(if $(PORT),--port $(PORT))
 
 up: setup ## Start the platform in the background and leave it running

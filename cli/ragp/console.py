@@ -1,10 +1,13 @@
 """The two consoles: results go to standard output, everything else to standard error."""
 
+import re
 import sys
 import time
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.text import Text
 
 from ragp.errors import CommandError
 from ragp.language import _, translate
@@ -12,8 +15,22 @@ from ragp.language import _, translate
 _PIPE_WIDTH = 200
 """Columns of a table that no terminal shows; rich would cut it to 80."""
 
-out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""All control characters but tab and line feed: what a document says must not drive the terminal."""
+
+
+class PlainConsole(Console):
+    """Prints texts as they are, without what a terminal would obey."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Every text passes here, those in tables included."""
+        return super().render_str(_CONTROL.sub("", text), **options)
+
+
+out = PlainConsole(
+    highlight=False, emoji=False, soft_wrap=True, width=None if sys.stdout.isatty() else _PIPE_WIDTH
+)
+err = PlainConsole(stderr=True, highlight=False, emoji=False, soft_wrap=True)
 
 
 def report_error(error: CommandError) -> None:

@@ -68,8 +68,8 @@ def chat(
     """Ask one question after another; each may refer to what was said before. /quit or Ctrl-D ends it."""
     gateway = find_gateway(settings_from(data_dir=data_dir, url=url, api_key=api_key))
     body: dict[str, Any] = {"collections": collection or [], "limit": limit}
-    conversation = conversation or asyncio.run(_new_conversation(gateway))
     while (question := _next_question()) is not None:
+        conversation = conversation or asyncio.run(_new_conversation(gateway))
         try:
             asyncio.run(_streamed(gateway, {**body, "question": question, "conversation_id": conversation}))
         except GatewayError as error:
@@ -77,6 +77,8 @@ def chat(
             report_error(error)
         except KeyboardInterrupt:
             out.print()
+    if conversation is None:
+        return
     told = _("To go on with this conversation: {command}")
     err.print(f"[dim]{escape(told.format(command=f'ragp chat --conversation {conversation}'))}[/]")
 

@@ -193,3 +193,19 @@ def test_a_chat_is_one_conversation_and_outlives_a_failed_question() -> None:
         (body["question"], body["conversation_id"]) for path, body in gateway.requests if path == "/v1/ask"
     ]
     assert asked == [("leave?", "c1"), ("and in winter?", "c1")]
+
+
+def test_a_document_does_not_drive_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    hostile = {"text": "28\x1b]0;owned\x07 :smile:\x9b31m days or [red]more[/]"}
+    title = {**CITATION, "title": "\x1b[31mLeave"}
+    events: Events = [("passages", OPENED), ("delta", hostile), ("citation", title), ("done", DONE)]
+    out, _ = FakeGateway(stream(events)).told(capsys)
+    assert "28]0;owned :smile:31m days or [red]more[/]" in out
+    assert "\x1b" not in out
+
+
+def test_a_chat_in_which_nothing_is_asked_leaves_nothing_behind() -> None:
+    gateway = FakeGateway()
+    result = invoke(gateway, "chat", typed="/quit\n")
+    assert result.exit_code == 0
+    assert gateway.requests == []
