@@ -94,3 +94,21 @@ async def test_what_came_after_its_pull_had_ended_is_not_left_behind(
     async with asyncio.timeout(20):
         assert bodies(await pull.fetch(8, WAIT)) == [b"0", b"1"]
         assert bodies(await pull.fetch(8, WAIT)) == [b"0"]
+
+
+async def test_a_pull_does_not_wait_for_an_end_that_unacked_messages_hold_back(
+    service: ServiceClient, nats_client: Client, topology: Topology
+) -> None:
+    few = topology.with_consumer(CONSUMER, max_ack_pending=4)
+    await provision(nats_client.jetstream(), few)
+    await publish(nats_client, topology, 6)
+    pull = await new_pull(service, topology)
+    first = await pull.fetch(8, WAIT)
+    assert bodies(first) == [b"0", b"1", b"2", b"3"]
+    rest: list[Msg] = []
+    async with asyncio.timeout(20):
+        for message in first:
+            await message.ack()
+        while len(rest) < 2:
+            rest += await pull.fetch(8, WAIT)
+    assert bodies(rest) == [b"4", b"5"]

@@ -25,6 +25,8 @@ PULL_TIMEOUT = 5.0
 """Seconds that an idle pull waits."""
 ANSWER_TIMEOUT = 2.0
 """Seconds by which an answer of the server may be late; after a reconnect it never comes."""
+REST_TIMEOUT = 0.1
+"""Seconds for the rest of an answer, once it has begun: where too many messages are not acked, it has no end."""
 
 _log = structlog.get_logger(__name__)
 
@@ -71,7 +73,8 @@ class PatientPull(JetStreamContext.PullSubscription):
         timeout: float | None = 5,  # noqa: ASYNC109 - the signature is nats-py's
         heartbeat: float | None = None,
     ) -> list[Msg]:
-        """At most ``batch`` messages: those that are there, or the first that comes.
+        """At most ``batch`` messages: those that are there, or the first that comes. Those of an earlier pull
+        that came late are returned first, by themselves.
 
         :raises nats.errors.TimeoutError: none came within ``timeout`` seconds.
         """
@@ -104,7 +107,7 @@ class PatientPull(JetStreamContext.PullSubscription):
         # no status at all: the connection was lost meanwhile
         with contextlib.suppress(nats.errors.TimeoutError):
             while len(messages) < batch:
-                message = await self._sub.next_msg(wait + ANSWER_TIMEOUT)
+                message = await self._sub.next_msg(REST_TIMEOUT if messages else wait + ANSWER_TIMEOUT)
                 status = JetStreamContext.is_status_msg(message)
                 if status is None:
                     messages.append(message)
