@@ -26,7 +26,7 @@ PULL_TIMEOUT = 5.0
 ANSWER_TIMEOUT = 2.0
 """Seconds by which an answer of the server may be late; after a reconnect it never comes."""
 REST_TIMEOUT = 0.1
-"""Seconds for the rest of an answer, once it has begun: where too many messages are not acked, it has no end."""
+"""Seconds for the rest of an answer that has begun: it has no end where too many messages are not acked."""
 
 _log = structlog.get_logger(__name__)
 
