@@ -88,6 +88,15 @@ async def test_a_greeting_is_no_first_token() -> None:
     assert await said(llm) == "a"
 
 
+@pytest.mark.parametrize("begun", [(), (Piece("a"),)])
+async def test_empty_pieces_are_silence_however_many(begun: tuple[Piece, ...]) -> None:
+    """A model that reasons sends them; a reader waits for text."""
+    endpoint = FakeEndpoint(*begun, *(Piece(""), SHORT / 4) * 1000, Piece("late"), END)
+    with pytest.raises(ModelUnavailable, match=r"said nothing for 0\.02 s"):
+        await said(guarded(endpoint, first_token=SHORT, idle=SHORT))
+    assert endpoint.running == 0
+
+
 async def test_a_model_that_falls_silent_is_given_up() -> None:
     endpoint = FakeEndpoint(Piece("a"), LONG)
     pieces = guarded(endpoint, idle=SHORT).stream(PROMPT)

@@ -114,20 +114,24 @@ class GuardedLLM:
 
     async def _timed(self, prompt: Prompt, begin_within: float) -> AsyncGenerator[Piece, None]:
         limit, hurried = begin_within, begin_within < min(FAIR_CHANCE, self._first_token)
+        left = limit
         async with aclosing(self._endpoint.stream(prompt)) as pieces:
             while True:
+                asked = time.monotonic()
                 try:
-                    async with asyncio.timeout(limit):
+                    async with asyncio.timeout(left):
                         piece = await anext(pieces, None)
                 except TimeoutError as error:
                     kind = _Hurried if hurried else ModelUnavailable
                     raise kind(f"the model {self.model} said nothing for {limit:.3g} s") from error
                 if piece is None:
                     return
-                yield piece
+                # Only text begins a new wait: some endpoints greet with an empty piece before they have
+                # read the prompt, and send more of them while they reason.
+                left -= time.monotonic() - asked
                 if piece.text:
-                    # Some endpoints greet with an empty piece before they have read the prompt.
-                    limit, hurried = self._idle, False
+                    limit, left, hurried = self._idle, self._idle, False
+                yield piece
 
     def _resting(self) -> ModelUnavailable:
         return ModelUnavailable(f"the model {self.model} has failed several times and is given a rest")
