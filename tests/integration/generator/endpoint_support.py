@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 
 
 class Endpoint:
@@ -20,7 +20,8 @@ class Endpoint:
     def says(
         self, path: str, *blocks: bytes, status: str = "200 OK", kind: str = "text/event-stream"
     ) -> None:
-        """No length: the reply ends with the connection, if it ends. It does not after a block ``b"..."``."""
+        """No length: the reply ends with the connection, if it ends. It does not after a block ``b"..."``;
+        a block ``b"~"`` is a pause."""
         head = f"HTTP/1.1 {status}\r\ncontent-type: {kind}\r\nconnection: close\r\n\r\n".encode()
         self.replies[path] = [head, *blocks]
 
@@ -28,6 +29,14 @@ class Endpoint:
         self.says(path, json.dumps({"error": error}).encode(), status=status, kind="application/json")
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with closing(writer):
+            try:
+                await self._reply(await self._asked(reader), reader, writer)
+            except ConnectionError:
+                self.gone.set()
+
+    async def _asked(self, reader: asyncio.StreamReader) -> str:
+        """The path."""
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         self.heads.append(head)
         length = next(
@@ -35,14 +44,18 @@ class Endpoint:
         )
         if length:
             self.bodies.append(json.loads(await reader.readexactly(length)))
-        for block in self.replies[head.split(" ")[1]]:
+        return head.split(" ")[1]
+
+    async def _reply(self, path: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for block in self.replies[path]:
             if block == b"...":
                 await reader.read()
                 self.gone.set()
+            elif block == b"~":
+                await asyncio.sleep(0.02)
             else:
                 writer.write(block)
                 await writer.drain()
-        writer.close()
 
 
 @asynccontextmanager

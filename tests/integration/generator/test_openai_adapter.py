@@ -10,6 +10,7 @@ from contextlib import aclosing
 import pytest
 from endpoint_support import Endpoint, serving
 
+from rag_generator.adapters import openai
 from rag_generator.adapters.models import open_models
 from rag_generator.domain.choosing import Models
 from rag_generator.domain.llm import (
@@ -210,6 +211,24 @@ async def test_an_endpoint_without_a_list_is_trusted(endpoint: Endpoint) -> None
     endpoint.refuses("404 Not Found", None, "/v1/models")
     async with open_models(settings(endpoint)) as models:
         assert (await models.describe("v1")).reason is None
+
+
+async def test_a_list_that_trickles_does_not_keep_the_service_from_starting(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each byte comes in time, the whole never does."""
+    monkeypatch.setattr(openai, "CHECK_TIMEOUT", 0.1)
+    endpoint.says("/v1/models", b"[", *(b" ", b"~") * 2000)
+    async with asyncio.timeout(10), open_models(settings(endpoint)) as models:
+        assert "in time" in ((await models.describe("v1")).reason or "")
+
+
+async def test_a_list_without_end_is_not_kept(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openai, "MAX_LIST", 1000)
+    endpoint.says("/v1/models", b'{"data": [], "more": "', b"x" * 2000, b"...")
+    async with asyncio.timeout(4), open_models(settings(endpoint)) as models:
+        assert "not understood" in ((await models.describe("v1")).reason or "")
+    await asyncio.wait_for(endpoint.gone.wait(), 10)
 
 
 async def test_an_endpoint_that_is_away_does_not_keep_the_service_from_starting() -> None:

@@ -4,6 +4,7 @@ It speaks HTTP by itself. The official client would bring four more packages int
 of its own, for one request whose reply is read line by line.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from typing import Any
@@ -27,6 +28,8 @@ MAX_LINE = 1024 * 1024
 """Bytes of one event; a delta has a few hundred."""
 MAX_BODY = 64 * 1024
 """Bytes of a refusal that are read."""
+MAX_LIST = 8 * 1024 * 1024
+"""Bytes of a list of models; those of hosts with hundreds of them have half a million."""
 
 
 class _Delta(BaseModel):
@@ -99,7 +102,7 @@ class OpenAI:
         with _translated():
             async with self._client.stream("POST", "chat/completions", json=body) as response:
                 if response.is_error:
-                    raise self._refusal(response.status_code, await _beginning(response))
+                    raise self._refusal(response.status_code, await _beginning(response, MAX_BODY))
                 async with aclosing(_pieces(response)) as pieces:
                     async for piece in pieces:
                         yield piece
@@ -107,12 +110,13 @@ class OpenAI:
     async def models(self) -> tuple[str, ...]:
         """See :class:`~rag_generator.domain.choosing.Endpoint`."""
         with _translated():
-            response = await self._client.get("models", timeout=CHECK_TIMEOUT)
-            if response.status_code == httpx.codes.NOT_FOUND:
-                return ()  # OpenAI has such a list; being compatible does not take one
-            if response.is_error:
-                raise self._refusal(response.status_code, response.content)
-            return tuple(model.id for model in _Models.model_validate_json(response.content).data)
+            async with asyncio.timeout(CHECK_TIMEOUT), self._client.stream("GET", "models") as response:
+                if response.status_code == httpx.codes.NOT_FOUND:
+                    return ()  # OpenAI has such a list; being compatible does not take one
+                if response.is_error:
+                    raise self._refusal(response.status_code, await _beginning(response, MAX_BODY))
+                body = await _beginning(response, MAX_LIST)
+            return tuple(model.id for model in _Models.model_validate_json(body).data)
 
     def missing(self, names: Sequence[str]) -> ModelMissing | None:
         """See :class:`~rag_generator.domain.choosing.Endpoint`."""
@@ -143,13 +147,14 @@ class OpenAI:
         return ModelUnavailable(f"the language model's endpoint failed: {said}")
 
 
-async def _beginning(response: httpx.Response) -> bytes:
-    body = b""
+async def _beginning(response: httpx.Response, size: int) -> bytes:
+    """The body, or the first ``size`` bytes of a longer one."""
+    body = bytearray()
     async for block in response.aiter_bytes():
         body += block
-        if len(body) > MAX_BODY:
+        if len(body) >= size:
             break
-    return body
+    return bytes(body[:size])
 
 
 async def _pieces(response: httpx.Response) -> AsyncGenerator[Piece, None]:
@@ -198,7 +203,7 @@ def _translated() -> Iterator[None]:
         yield
     except (httpx.ConnectError, httpx.ConnectTimeout) as error:
         raise ModelUnavailable("the language model's endpoint does not answer") from error
-    except httpx.TimeoutException as error:
+    except (TimeoutError, httpx.TimeoutException) as error:
         raise ModelUnavailable("the language model's endpoint does not answer in time") from error
     except httpx.TransportError as error:
         raise ModelUnavailable("the connection to the language model broke off") from error
