@@ -102,6 +102,22 @@ async def test_an_endpoint_that_tells_no_usage_and_no_end(endpoint: Endpoint, ll
     assert await pieces_of(llm) == [Piece("a"), Piece("b"), Piece("", "stop")]
 
 
+async def test_the_last_event_may_have_no_end(endpoint: Endpoint, llm: LLM) -> None:
+    endpoint.says("/v1/chat/completions", event({"content": "a"}), event({}, "length").rstrip())
+    assert await pieces_of(llm) == [Piece("a"), Piece("", "length")]
+
+
+async def test_what_may_be_left_out_may_be_null(endpoint: Endpoint, llm: LLM) -> None:
+    endpoint.says(
+        "/v1/chat/completions",
+        event({"content": "a"}),
+        b'data: {"choices":[{"index":0,"delta":null,"finish_reason":"stop"}],"usage":null,"error":null}\n\n',
+        b'data: {"choices":null,"usage":{"prompt_tokens":12,"completion_tokens":3}}\n\n',
+        DONE,
+    )
+    assert await pieces_of(llm) == [Piece("a"), Piece("", "stop", prompt_tokens=12, completion_tokens=3)]
+
+
 @pytest.mark.parametrize(
     ("last", "told"),
     [

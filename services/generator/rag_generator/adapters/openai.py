@@ -37,7 +37,7 @@ class _Delta(BaseModel):
 
 
 class _Choice(BaseModel):
-    delta: _Delta = _Delta()
+    delta: _Delta | None = None
     finish_reason: str | None = None
 
 
@@ -49,7 +49,7 @@ class _Usage(BaseModel):
 class _Chunk(BaseModel):
     """One event of the stream; the last one has no choices, and the usage if the endpoint tells it."""
 
-    choices: tuple[_Choice, ...] = ()
+    choices: tuple[_Choice, ...] | None = None
     usage: _Usage | None = None
     error: Any = None
 
@@ -168,9 +168,9 @@ async def _pieces(response: httpx.Response) -> AsyncGenerator[Piece, None]:
             if chunk.error is not None:
                 raise ModelUnavailable("the language model failed in the middle of an answer")
             usage = chunk.usage or usage
-            for choice in chunk.choices:
+            for choice in chunk.choices or ():
                 finish = choice.finish_reason or finish
-                yield Piece(choice.delta.content or "")
+                yield Piece((choice.delta and choice.delta.content) or "")
     if finish is None:
         raise ModelUnavailable("the language model's endpoint broke off in the middle of an answer")
     yield Piece(
@@ -194,6 +194,8 @@ async def _events(response: httpx.Response) -> AsyncGenerator[bytes, None]:
         for line in lines:
             if line.startswith(b"data:"):
                 yield line.removeprefix(b"data:").strip()
+    if rest.startswith(b"data:"):
+        yield rest.removeprefix(b"data:").strip()  # the last line may have no end
 
 
 @contextmanager
