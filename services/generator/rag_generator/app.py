@@ -89,10 +89,13 @@ def _answer_requests(
     prompts: Prompts,
     cancellations: Cancellations,
 ) -> None:
-    answers = partial(broker.subscriber, queue=QUEUE_GROUP, max_workers=settings.answer_workers)
-    rewrite = RewriteFollowUp(models, prompts, settings.rewrite_timeout)
-    answers(topology.subject(RewriteQuestion))(answer_rewriting(rewrite, cancellations))
-    answers(topology.subject(DescribeGenerator))(answer_describing(models, prompts.version))
+    answers = partial(broker.subscriber, queue=QUEUE_GROUP)
+    rewrite = RewriteFollowUp(models, prompts, at_once=settings.answer_workers)
+    # one more than rewrite at once: it refuses the rest, which would queue up unseen
+    rewriting = answers(topology.subject(RewriteQuestion), max_workers=settings.answer_workers + 1)
+    rewriting(answer_rewriting(rewrite, cancellations))
+    describing = answers(topology.subject(DescribeGenerator), max_workers=settings.answer_workers)
+    describing(answer_describing(models, prompts.version))
 
 
 if __name__ == "__main__":

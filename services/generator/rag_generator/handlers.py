@@ -91,7 +91,7 @@ def answer_rewriting(rewrite: RewriteFollowUp, cancellations: Cancellations) -> 
         questions: list[str] = []
 
         async def work() -> None:
-            questions.append(await rewrite(request.question, request.history))
+            questions.append(await rewrite(request.question, request.history, request.deadline))
 
         return questions[0] if await cancellations.run(request.query_id, work()) else None
 

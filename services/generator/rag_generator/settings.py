@@ -37,9 +37,6 @@ class GeneratorSettings(ServiceSettings):
     encode_timeout: float = Field(
         2.0, gt=0, description="Seconds that the embedder has for the sentences of an answer."
     )
-    rewrite_timeout: float = Field(
-        4.0, gt=0, description="Seconds that the model has for making a follow-up understandable by itself."
-    )
     llm: Literal["auto", "ollama", "openai", "extractive"] = Field(
         "auto",
         description="Who writes the answers: ollama, openai (any OpenAI-compatible endpoint), extractive"
@@ -62,8 +59,8 @@ class GeneratorSettings(ServiceSettings):
     )
     openai_api_key: SecretStr | None = Field(None, description="Its key, if it wants one.")
     llm_context_tokens: int = Field(
-        4096,
-        ge=1024,
+        8192,
+        ge=2048,
         le=1_048_576,
         description="Tokens of prompt and answer together. Ollama loads the model with this context;"
         " an OpenAI-compatible endpoint must have been started with at least as much.",

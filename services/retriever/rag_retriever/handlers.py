@@ -160,11 +160,14 @@ class QueryHandler:
         if query.answer is None or not query.answer.history:
             return query.question
         request = RewriteQuestion(
-            query_id=query.query_id, question=query.question, history=query.answer.history
+            query_id=query.query_id,
+            deadline=query.deadline,
+            question=query.question,
+            history=query.answer.history,
         )
         measured = Timings()
         with measured.stage("rewrite"):
-            standalone = await self._standalone(request, query.deadline)
+            standalone = await self._standalone(request)
         timings |= measured.milliseconds()
         self._metrics.rewritten.labels(standalone.by).inc()
         return standalone.question

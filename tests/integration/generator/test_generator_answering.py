@@ -5,11 +5,9 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from generator_support import (
-    PATIENCE,
     QUESTION,
     TEXT,
     Gateway,
@@ -371,44 +369,61 @@ async def test_an_unexpected_failure_is_told_and_kept(
 
 
 async def test_a_follow_up_is_rewritten(running: Running, gateway: Gateway) -> None:
-    request = RewriteQuestion(
-        query_id="q", question="And children?", history=(Turn(question=QUESTION, answer=TEXT),)
-    )
     async with running(ScriptedLLM(("\n How many days", " have children?", "\nBecause", asyncio.Event()))):
-        reply = await gateway.request(request, QuestionRewritten)
+        reply = await gateway.request(follow_up(), QuestionRewritten)
     assert (reply.question, reply.error) == ("How many days have children?", None)
 
 
 @pytest.mark.parametrize(
-    ("llm", "settings"),
+    ("llm", "seconds"),
     [
-        (None, {}),
-        (ScriptedLLM((UNAVAILABLE,)), {}),
-        (ScriptedLLM(("\n",)), {}),
-        (ScriptedLLM(("word", asyncio.Event())), {"rewrite_timeout": 0.05}),
+        (None, 60.0),
+        (ScriptedLLM((UNAVAILABLE,)), 60.0),
+        (ScriptedLLM(("\n",)), 60.0),
+        (ScriptedLLM(("word", asyncio.Event())), 0.3),
     ],
     ids=["no-model", "unavailable", "nothing-written", "too-slow"],
 )
 async def test_a_follow_up_that_cannot_be_rewritten_is_an_error(
-    running: Running, gateway: Gateway, llm: ScriptedLLM | None, settings: dict[str, Any]
+    running: Running, gateway: Gateway, llm: ScriptedLLM | None, seconds: float
 ) -> None:
-    request = RewriteQuestion(
-        query_id="q", question="And children?", history=(Turn(question=QUESTION, answer=TEXT),)
-    )
-    async with running(llm, **settings):
-        reply = await gateway.request(request, QuestionRewritten)
+    async with running(llm):
+        reply = await gateway.request(follow_up(seconds), QuestionRewritten)
     assert reply.question is None
     assert reply.error
     assert llm is None or llm.running == 0
 
 
+async def test_a_follow_up_that_is_out_of_time_is_asked_of_no_model(
+    running: Running, gateway: Gateway
+) -> None:
+    llm = ScriptedLLM(WORDS)
+    async with running(llm):
+        assert (await gateway.request(follow_up(-1), QuestionRewritten)).error
+    assert llm.prompts == []
+
+
+async def test_a_follow_up_does_not_wait_for_the_answers_of_others(
+    running: Running, gateway: Gateway
+) -> None:
+    go_on = asyncio.Event()
+    llm = ScriptedLLM(("word ", go_on))
+    async with running(llm):
+        answers = [await gateway.ask() for _ in range(4)]
+        for query in answers:
+            await gateway.begun(query)
+        reply = await gateway.request(follow_up(), QuestionRewritten)
+        assert "busy" in (reply.error or "")
+        go_on.set()
+        for query in answers:
+            await gateway.ended(query)
+    assert len(llm.prompts) == 4
+
+
 async def test_the_rewriting_for_a_client_that_left_ends(running: Running, gateway: Gateway) -> None:
-    request = RewriteQuestion(
-        query_id="q", question="And children?", history=(Turn(question=QUESTION, answer=TEXT),)
-    )
     llm = ScriptedLLM(("How", asyncio.Event()))
-    async with running(llm, rewrite_timeout=PATIENCE):
-        asked = asyncio.create_task(gateway.request(request, QuestionRewritten))
+    async with running(llm):
+        asked = asyncio.create_task(gateway.request(follow_up(), QuestionRewritten))
 
         async def rewriting() -> bool:
             return llm.running == 1
@@ -435,6 +450,16 @@ async def test_it_is_ready_without_its_model_and_says_so(running: Running, gatew
         description = await gateway.request(DescribeGenerator(), GeneratorDescription)
         assert description.reason == UNAVAILABLE.message
         assert await generator.metric("rag_model_unavailable") == 1
+
+
+def follow_up(seconds: float = 60.0) -> RewriteQuestion:
+    """``seconds`` from now until nobody waits for it any more."""
+    return RewriteQuestion(
+        query_id="q",
+        deadline=time.time() + seconds,
+        question="And children?",
+        history=(Turn(question=QUESTION, answer=TEXT),),
+    )
 
 
 async def stopping(generator: Generator) -> bool:

@@ -1,6 +1,7 @@
 """The generator does all its work with the rights of its own NATS user, and the gateway with its own."""
 
 import asyncio
+import time
 
 import nats
 from generator_support import QUESTION, TEXT, Gateway, ScriptedLLM, question, running_generator
@@ -23,7 +24,10 @@ async def test_its_rights_are_enough() -> None:
     topology = Topology("guarded")
     rights = {"nats_user": "generator", "nats_password": "generator"}
     follow_up = RewriteQuestion(
-        query_id="q", question="And children?", history=(Turn(question=QUESTION, answer=TEXT),)
+        query_id="q",
+        deadline=time.time() + 60,
+        question="And children?",
+        history=(Turn(question=QUESTION, answer=TEXT),),
     )
     llm = ScriptedLLM(("28 days", " [1]."), ("How many days",), ("word ", asyncio.Event()))
     with NatsServer(users=nats_users(topology)) as server:

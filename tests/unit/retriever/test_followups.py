@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag_common.contracts import Turn
-from rag_retriever.domain.followups import MAX_QUESTION, depends_on_conversation, in_context
+from rag_common.contracts import MAX_QUESTION, Turn
+from rag_retriever.domain.followups import depends_on_conversation, in_context
 from rag_retriever.domain.names import names
 
 DEPENDENT = [

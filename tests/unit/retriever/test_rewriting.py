@@ -13,7 +13,12 @@ from rag_retriever.domain.ports import RewriterUnavailable
 from rag_retriever.domain.standalone import LONGER_BY, Standalone, StandaloneQuestion, checked
 
 HISTORY = (Turn(question="When does the canteen open?", answer="At noon [1]."),)
-REQUEST = RewriteQuestion(query_id="q", question="Where is it?", history=HISTORY)
+REQUEST = RewriteQuestion(query_id="q", deadline=0.0, question="Where is it?", history=HISTORY)
+
+
+def request(seconds: float, **changes: str) -> RewriteQuestion:
+    """For a query whose deadline is so many seconds away."""
+    return REQUEST.model_copy(update={"deadline": time.time() + seconds, **changes})
 
 
 class Generator:
@@ -35,7 +40,17 @@ async def test_the_generator_is_asked_with_the_conversation() -> None:
     rewrite = NatsRewriter(generator, 4.0)
     assert await rewrite(REQUEST, 10) == "Where is the canteen?"
     await rewrite(REQUEST, 0.7)
-    assert generator.asked == [(REQUEST, 4.0), (REQUEST, 0.7)]
+    assert [seconds for _, seconds in generator.asked] == [4.0, 0.7]
+    assert [asked.model_copy(update={"deadline": 0.0}) for asked, _ in generator.asked] == [REQUEST] * 2
+
+
+@pytest.mark.parametrize("within", [10, 1000])
+async def test_the_generator_is_told_when_its_question_is_of_no_use_any_more(within: float) -> None:
+    generator = Generator(QuestionRewritten(question="Where is the canteen?"))
+    await NatsRewriter(generator, 500)(request(2000), within)
+    ((asked, seconds),) = generator.asked
+    assert seconds == min(within, 500)
+    assert asked.deadline == pytest.approx(time.time() + seconds, abs=5)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +106,7 @@ def test_what_is_no_such_line_is_refused(rewritten: str) -> None:
 async def test_the_model_has_half_of_the_time_that_is_left() -> None:
     rewriter = FakeRewriter()
     rewriter.answer = "Where is the canteen?"
-    standalone = await StandaloneQuestion(rewriter)(REQUEST, time.time() + 100)
+    standalone = await StandaloneQuestion(rewriter)(request(100))
     assert standalone == Standalone("Where is the canteen?", "model")
     ((_, within),) = rewriter.asked
     assert within == pytest.approx(50, abs=10)
@@ -102,15 +117,12 @@ async def test_without_the_model_the_words_of_the_conversation_do(answer: str | 
     rewriter = FakeRewriter()
     rewriter.answer = answer
     standalone = StandaloneQuestion(rewriter)
-    deadline = time.time() + 10
-    assert await standalone(REQUEST, deadline) == Standalone("canteen open: Where is it?", "words")
+    assert await standalone(request(10)) == Standalone("canteen open: Where is it?", "words")
     other = "How many days of leave are there?"
-    assert await standalone(REQUEST.model_copy(update={"question": other}), deadline) == Standalone(
-        other, "nobody"
-    )
+    assert await standalone(request(10, question=other)) == Standalone(other, "nobody")
 
 
 async def test_no_model_is_asked_when_there_is_no_time() -> None:
     rewriter = FakeRewriter()
-    await StandaloneQuestion(rewriter)(REQUEST, time.time() - 1)
+    await StandaloneQuestion(rewriter)(request(-1))
     assert rewriter.asked == []

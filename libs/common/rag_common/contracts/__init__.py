@@ -67,7 +67,14 @@ from rag_common.contracts.search import (
     SearchMode,
     Source,
 )
-from rag_common.contracts.turns import MAX_TURN_CHARACTERS, MAX_TURNS, AnswerOptions, Question, Turn
+from rag_common.contracts.turns import (
+    MAX_QUESTION,
+    MAX_TURN_CHARACTERS,
+    MAX_TURNS,
+    AnswerOptions,
+    Question,
+    Turn,
+)
 
 __all__ = [
     "COLLECTION_PATTERN",
@@ -76,6 +83,7 @@ __all__ = [
     "MAX_INLINE_BYTES",
     "MAX_MESSAGE_BYTES",
     "MAX_METADATA_BYTES",
+    "MAX_QUESTION",
     "MAX_TURNS",
     "MAX_TURN_CHARACTERS",
     "NOWHERE",

@@ -143,6 +143,8 @@ class RewriteQuestion(Message):
 
     query_id: str
     """The query that it is for, and that it is cancelled with."""
+    deadline: float
+    """Unix time, seconds, at which whoever asks does without."""
     question: Question
     history: tuple[Turn, ...] = Field(min_length=1, max_length=MAX_TURNS)
 

@@ -10,8 +10,10 @@ MAX_TURNS = 10
 """Turns of a conversation that travel with a question."""
 MAX_TURN_CHARACTERS = 4000
 """Of an earlier answer; the rest of it is left out."""
+MAX_QUESTION = 4000
+"""Characters of a question."""
 
-Question = Annotated[str, StringConstraints(min_length=1, max_length=4000, strip_whitespace=True)]
+Question = Annotated[str, StringConstraints(min_length=1, max_length=MAX_QUESTION, strip_whitespace=True)]
 
 
 class Turn(Value):

@@ -1,5 +1,6 @@
 """A follow-up made standalone by the generator's model, by request over core NATS."""
 
+import time
 from collections.abc import Awaitable, Callable
 
 import nats.errors
@@ -24,6 +25,7 @@ class NatsRewriter:
     async def __call__(self, request: RewriteQuestion, within: float) -> str:
         """See :class:`rag_retriever.domain.ports.Rewriter`."""
         seconds = min(self._timeout, within)
+        request = request.model_copy(update={"deadline": time.time() + seconds})
         try:
             return _question(await self._request(request.encode(), seconds))
         except TimeoutError as error:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from rag_common.contracts import Turn
+from rag_common.contracts import MAX_QUESTION, Turn
 from rag_retriever.domain.function_words import (
     AUXILIARIES,
     CONJUNCTIONS,
@@ -24,8 +24,6 @@ from rag_retriever.domain.function_words import (
 from rag_retriever.domain.names import names
 from rag_retriever.domain.stems import STEM
 
-MAX_QUESTION = 4000
-"""Characters of a :data:`rag_common.contracts.Question`."""
 MAX_CONTEXT_WORDS = 12
 """Words of the question before that are taken along: the latest ones, since a conversation drifts."""
 MAX_NAMES = 3

@@ -71,7 +71,8 @@ class Reranker(Protocol):
 
 class Rewriter(Protocol):
     async def __call__(self, request: RewriteQuestion, within: float) -> str:
-        """The question as it would be asked without the conversation. ``within``: seconds at most.
+        """The question as it would be asked without the conversation. ``within``: seconds at most; whoever
+        rewrites is told of them in the place of ``request.deadline``.
 
         :raises RewriterUnavailable: no usable answer in time.
         """

@@ -7,9 +7,9 @@ from unicodedata import category
 
 import structlog
 
-from rag_common.contracts import RewriteQuestion
+from rag_common.contracts import MAX_QUESTION, RewriteQuestion
 from rag_common.languages import script_of
-from rag_retriever.domain.followups import MAX_QUESTION, in_context
+from rag_retriever.domain.followups import in_context
 from rag_retriever.domain.ports import Rewriter, RewriterUnavailable
 
 SHARE_OF_TIME = 0.5
@@ -34,10 +34,10 @@ class StandaloneQuestion:
 
     rewrite: Rewriter
 
-    async def __call__(self, request: RewriteQuestion, deadline: float) -> Standalone:
-        """``deadline``: Unix time, seconds."""
+    async def __call__(self, request: RewriteQuestion) -> Standalone:
+        """``request.deadline``: the query's own."""
         question = request.question
-        within = SHARE_OF_TIME * (deadline - time.time())
+        within = SHARE_OF_TIME * (request.deadline - time.time())
         try:
             if within <= 0:
                 raise RewriterUnavailable("there is no time left before the deadline")
