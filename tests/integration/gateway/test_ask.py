@@ -320,11 +320,14 @@ async def test_a_full_queue_of_questions_is_back_pressure(gateway: Gateway) -> N
 async def test_an_idle_answer_shows_that_it_lives(
     place: Place, registry: Registry, jetstream: JetStreamContext
 ) -> None:
+    """Also while the generator asks, with deltas without text, whether it is still wanted."""
     seen = asyncio.Event()
 
     async def slow(talk: Talk) -> None:
         await talk.open()
-        await seen.wait()
+        async with asyncio.timeout(PATIENCE):
+            while not seen.is_set():
+                assert await talk.ask("")
         await talk.end()
 
     async with (

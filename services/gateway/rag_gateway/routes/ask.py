@@ -81,7 +81,9 @@ async def _stream(request: Request, answering: Answering, language: str) -> Asyn
     try:
         async for item in events:
             if isinstance(item, AnswerDelta):
-                yield _delta(item)
+                # one without text only asks for this gateway; the client hears a heartbeat instead
+                if piece := _delta(item):
+                    yield piece
             elif isinstance(item, AnswerOpened):
                 passages = event(
                     "passages", opening(recording.answer_id, recording.conversation_id, item, language)
