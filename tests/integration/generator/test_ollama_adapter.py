@@ -67,14 +67,14 @@ async def test_an_answer_streams_and_ends_with_its_counts(ollama: OllamaServer, 
     *pieces, last = await pieces_of(llm)
     assert [piece.text for piece in pieces] == ["A ", "fake ", "answer ", "[1]."]
     assert last == Piece("", "stop", prompt_tokens=5, completion_tokens=4)
-    assert (llm.adapter, llm.model, llm.context_tokens) == ("ollama", MODEL, 4096)
+    assert (llm.adapter, llm.model, llm.context_tokens) == ("ollama", MODEL, 8192)
 
 
 async def test_what_ollama_would_decide_by_itself_is_told(ollama: OllamaServer, llm: LLM) -> None:
     """Its own context is shorter, and what does not fit is cut off silently."""
     await text_of(llm)
     body = dict(next(body for path, body in ollama.asked if path == "/api/chat"))
-    assert body["options"]["num_ctx"] == 4096
+    assert body["options"]["num_ctx"] == 8192
     assert body["options"]["num_predict"] == PROMPT.max_tokens
     assert body["options"]["temperature"] < 0.5
     assert (body["keep_alive"], body["think"], body["stream"]) == ("30m", False, True)
@@ -202,7 +202,7 @@ async def test_the_model_is_loaded_before_the_first_question(ollama: OllamaServe
     await eventually(lambda: MODEL in ollama.loaded)
     body = next(body for path, body in ollama.asked if path == "/api/generate")
     # Another context would have it loaded again by the first question.
-    assert body["options"] == {"num_ctx": 4096}
+    assert body["options"] == {"num_ctx": 8192}
     assert body["keep_alive"] == "30m"
 
 

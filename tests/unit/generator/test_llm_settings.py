@@ -35,4 +35,4 @@ def test_a_duration_that_ollama_would_refuse_is_refused_at_the_start(duration: s
 
 def test_an_answer_leaves_room_for_passages() -> None:
     with pytest.raises(ValidationError, match="RAG_LLM_MAX_TOKENS"):
-        GeneratorSettings(llm_context_tokens=1024, llm_max_tokens=1000)
+        GeneratorSettings(llm_context_tokens=2048, llm_max_tokens=1100)
