@@ -21,7 +21,6 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-# Words that several of these languages share, such as "in", are in neither list.
 # Words that several of these languages share, such as "in", and those of names, such as "la", are in neither.
 _ENGLISH = _words(
     """

@@ -10,7 +10,7 @@ from rag_generator.domain.citing import without_markers
 from rag_generator.domain.hardening import as_data, as_line, boundary
 from rag_generator.domain.llm import ChatMessage, Prompt
 from rag_generator.domain.selection import choose, in_reading_order
-from rag_generator.domain.templates import Language, Templates, language_of
+from rag_generator.domain.templates import TemplateLanguage, Templates, template_language
 from rag_generator.domain.tokens import estimated_tokens
 
 CHAT_TOKENS = 32
@@ -76,7 +76,7 @@ class Prompts:
 
         :raises QuestionTooLong: not even the beginning of the first passage fits.
         """
-        language = language_of(question, standalone)
+        language = template_language(question, standalone)
         code = self._code_for([question, standalone, *_texts(history), *(_all_text(p) for p in passages)])
         asked = _asked(code, question, standalone)
         system = self._templates.text("system", language)
@@ -99,14 +99,14 @@ class Prompts:
         """How a follow-up would be asked without the conversation before it."""
         code = self._code_for([question, *_texts(history)])
         conversation = _conversation(code, history, REWRITE_HISTORY_TOKENS)
-        system = self._templates.text("rewrite", language_of(question))
+        system = self._templates.text("rewrite", template_language(question))
         return _prompt(system, f"{conversation}\n{_asked(code, question, question)}", REWRITE_TOKENS)
 
     def not_found(self, question: str) -> str:
         """What is said where the documents say nothing."""
-        return self._templates.text("not_found", language_of(question))
+        return self._templates.text("not_found", template_language(question))
 
-    def _user(self, language: Language, passages: str, conversation: str, question: str) -> str:
+    def _user(self, language: TemplateLanguage, passages: str, conversation: str, question: str) -> str:
         return self._templates.text(
             "answer", language, passages=passages, conversation=conversation, question=question
         )

@@ -10,9 +10,9 @@ from typing import Literal
 from rag_common.errors import PermanentError
 from rag_common.languages import script_of
 
-Language = Literal["en", "ru"]
-Key = tuple[str, Language]
-LANGUAGES: tuple[Language, ...] = ("en", "ru")
+TemplateLanguage = Literal["en", "ru"]
+Key = tuple[str, TemplateLanguage]
+LANGUAGES: tuple[TemplateLanguage, ...] = ("en", "ru")
 PLACEHOLDERS: Mapping[str, tuple[str, ...]] = {
     "system": (),
     "answer": ("passages", "conversation", "question"),
@@ -54,13 +54,15 @@ class Templates:
         )
         return cls(texts, f"{VERSION}+{hashlib.sha256(listed.encode()).hexdigest()[:8]}")
 
-    def text(self, name: str, language: Language, **values: str) -> str:
+    def text(self, name: str, language: TemplateLanguage, **values: str) -> str:
         """A template with its placeholders filled in. Nothing is looked for in the values."""
         return self.texts[name, language].substitute(values)
 
 
-def language_of(*texts: str) -> Language:
-    """The language of the templates for the first of these texts that has letters, by their script."""
+def template_language(*texts: str) -> TemplateLanguage:
+    """The templates for the first of these texts that has letters, by their script: there are some for every
+    language, while :func:`rag_generator.domain.language.language_of` also says that it is neither of the two.
+    """
     script = next((script for script in map(script_of, texts) if script), None)
     return "ru" if script == "CYRILLIC" else "en"
 
