@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Coroutine, Mapping
 from contextlib import aclosing
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from pydantic_core import to_json
 from starlette.requests import ClientDisconnect, Request
@@ -37,23 +37,26 @@ async def unless_left(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
 
     :raises ClientDisconnect: the client has left first.
     """
-    working = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(_left(receive))
-    try:
-        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            raise ClientDisconnect
-        return working.result()
-    finally:
-        for task in (working, leaving):
-            task.cancel()
-        # what the work has to clean up belongs to the request
-        await asyncio.gather(working, leaving, return_exceptions=True)
+    return await _unless(_left(receive), work)
 
 
-async def _left(receive: Receive) -> None:
+async def _left(receive: Receive) -> NoReturn:
     while (await receive())["type"] != "http.disconnect":
         pass
+    raise ClientDisconnect
+
+
+async def _unless(failing: Coroutine[Any, Any, NoReturn], work: Coroutine[Any, Any, T]) -> T:
+    """What the work returns or raises; or else what the other one raises first. Both have ended then."""
+    working, watching = asyncio.ensure_future(work), asyncio.ensure_future(failing)
+    try:
+        await asyncio.wait((working, watching), return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else watching.result()
+    finally:
+        for task in (working, watching):
+            task.cancel()
+        # what the work has to clean up belongs to the request
+        await asyncio.gather(working, watching, return_exceptions=True)
 
 
 class EventStream(Response):
@@ -79,6 +82,7 @@ class EventStream(Response):
         self._pieces = pieces
         self._heartbeat = heartbeat
         self._patience = patience
+        self._begun = asyncio.Event()
         self._sending = asyncio.Lock()
         self._spoke = 0.0
 
@@ -86,24 +90,18 @@ class EventStream(Response):
         """Send everything."""
         async with aclosing(self._pieces) as pieces:
             try:
-                await unless_left(receive, self._send_all(pieces, send))
+                await unless_left(receive, _unless(self._beat(send), self._send_all(pieces, send)))
             except ClientDisconnect:
                 if not self._spoke:
                     raise
 
     async def _send_all(self, pieces: AsyncGenerator[bytes, None], send: Send) -> None:
-        beating: asyncio.Task[None] | None = None
-        try:
-            async for piece in pieces:
-                if beating is None:
-                    start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
-                    await self._send(send, start)
-                    beating = asyncio.create_task(self._beat(send))
-                await self._send(send, _body(piece))
-        finally:
-            if beating is not None:
-                beating.cancel()
-                await asyncio.gather(beating, return_exceptions=True)
+        async for piece in pieces:
+            if not self._begun.is_set():
+                start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+                await self._send(send, start)
+                self._begun.set()
+            await self._send(send, _body(piece))
         await self._send(send, _body(b"", more=False))
 
     async def _send(self, send: Send, message: Message) -> None:
@@ -115,7 +113,9 @@ class EventStream(Response):
             raise ClientDisconnect from error
         self._spoke = time.monotonic()
 
-    async def _beat(self, send: Send) -> None:
+    async def _beat(self, send: Send) -> NoReturn:
+        """:raises ClientDisconnect: the client has not taken it."""
+        await self._begun.wait()
         while True:
             idle = time.monotonic() - self._spoke
             if idle >= self._heartbeat and not self._sending.locked():

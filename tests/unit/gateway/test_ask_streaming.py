@@ -115,6 +115,21 @@ async def test_a_client_that_takes_nothing_is_given_up() -> None:
     assert pieces.closed
 
 
+async def test_a_client_that_takes_no_heartbeat_is_given_up() -> None:
+    """Nothing else is sent on a stream without news: it would be open for ever."""
+
+    class Deaf(Client):
+        async def send(self, message: Message) -> None:
+            self.stalled = message.get("body", b"").startswith(b":")
+            await super().send(message)
+
+    client, pieces = Deaf(), Pieces(b"a", waits=True)
+    async with asyncio.timeout(20):
+        await run(stream(pieces, heartbeat=0.01, patience=0.02), client)
+    assert client.body == b"a: still here\n\n"
+    assert pieces.closed
+
+
 async def test_an_idle_stream_shows_that_it_lives() -> None:
     client, pieces = Client(), Pieces(b"a", waits=True)
     running = asyncio.create_task(run(stream(pieces, heartbeat=0.01), client))
