@@ -188,8 +188,20 @@ async def test_every_quote_is_verbatim_at_its_offsets(
         assert own.document_id == cited.document_id
         assert own.start <= cited.start < cited.end <= own.end
         assert own.text[cited.start - own.start : cited.end - own.start] == cited.quote
-    assert answer.text == "\n".join(f"{cited.quote} [{cited.n}]" for cited in answer.citations)
+    lines = answer.text.splitlines()
+    assert [line.rpartition(" ")[2] for line in lines] == [f"[{cited.n}]" for cited in answer.citations]
+    assert not any(re.search(r"\[\d", line.rpartition(" ")[0]) for line in lines)
     assert answer == await quoted(question, *passages)
+
+
+async def test_a_quote_is_read_in_one_line_and_without_the_document_s_own_markers() -> None:
+    """Its [2] would be taken for our second passage."""
+    own = passage("Everyone has 28 days\nof leave a year [2].[3] The ship sails.", "leave")
+
+    answer = await quoted("How many days of leave?", own)
+
+    assert answer.text.splitlines()[0] == "Everyone has 28 days of leave a year. [1]"
+    assert answer.citations[0].quote == "Everyone has 28 days\nof leave a year [2].[3]"
 
 
 async def test_a_question_is_not_taken_for_a_pattern() -> None:

@@ -13,6 +13,7 @@ import structlog
 from rag_common.contracts import Citation, Passage
 from rag_common.languages import reads
 from rag_common.spaces import CATALOGUE
+from rag_generator.domain.citing import without_markers
 from rag_generator.domain.ports import EncoderUnavailable, SentenceEncoder
 from rag_generator.domain.quotes import Span, citation, sentence_spans, stems
 from rag_generator.domain.selection import in_reading_order
@@ -44,7 +45,7 @@ _log = structlog.get_logger(__name__)
 @dataclass(frozen=True, slots=True)
 class QuotedAnswer:
     """``text`` is a quote a line, each followed by the marker ``[n]`` of its passage, ``passages[n - 1]``,
-    with a citation in the same position. Empty where the passages have no sentence."""
+    with a citation in the same position, which has it verbatim. Empty where the passages have no sentence."""
 
     text: str
     citations: tuple[Citation, ...]
@@ -153,5 +154,10 @@ def _answer(quotes: Sequence[_Sentence], passages: tuple[Passage, ...]) -> Quote
         (citation(numbers[id(q.passage)], q.passage, q.span.start, q.span.end) for q in quotes),
         key=lambda cited: (cited.n, cited.start),
     )
-    text = "\n".join(f"{cited.quote} [{cited.n}]" for cited in citations)
+    text = "\n".join(f"{_line(cited.quote)} [{cited.n}]" for cited in citations)
     return QuotedAnswer(text, tuple(citations), passages)
+
+
+def _line(quote: str) -> str:
+    """As it is read: in one line, without markers of the document's own, which lead elsewhere."""
+    return " ".join(without_markers(quote).split())

@@ -14,6 +14,7 @@ for any passage, nothing is refused.
 Measured figures, the curve, and how the thresholds were chosen: ``docs/answers.md``.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -57,6 +58,10 @@ class Evidence:
         return self.value - self.threshold
 
 
+NOTHING = Evidence("across", -math.inf, 0.0)
+"""Where all passages were proposed for nothing but vectors that mean nothing."""
+
+
 def is_relevant(question: str, found: PassagesFound) -> bool:
     """Whether an answer is worth trying. Takes about half a millisecond."""
     if not found.passages:
@@ -68,7 +73,10 @@ def is_relevant(question: str, found: PassagesFound) -> bool:
 def strongest_evidence(question: str, found: PassagesFound) -> Evidence | None:
     """That of the passage with the greatest margin; ``None``: nothing is known about any of them."""
     judge = _Judge(question, found)
-    judged = (judge.evidence(passage) for passage in found.passages[:JUDGED])
+    passages = [passage for passage in found.passages[:JUDGED] if not judge.is_noise(passage)]
+    if not passages:
+        return NOTHING
+    judged = map(judge.evidence, passages)
     return max((one for one in judged if one is not None), key=lambda one: one.margin, default=None)
 
 
@@ -81,6 +89,14 @@ class _Judge:
         space = CATALOGUE.get(found.space or "")
         known = space is not None and space.name in COSINES and reads(space.languages, question)
         self._space = space if known and found.mode != "sparse" else None
+
+    def is_noise(self, passage: Passage) -> bool:
+        """Whether it was proposed for nothing but its vector, by a model that does not read it."""
+        return (
+            self._space is not None
+            and "sparse" not in passage.leg_scores
+            and not reads(self._space.languages, passage.text[:SCRIPT_SAMPLE])
+        )
 
     def evidence(self, passage: Passage) -> Evidence | None:
         same = self._language is not None and language_of(passage.text) == self._language
