@@ -117,6 +117,8 @@ class NatsServer:
             "max_payload": MAX_PAYLOAD,
             "jetstream": {
                 "store_dir": str(self._directory / "store"),
+                # what the streams of all tests together reserve, not what they use
+                "max_memory_store": "4TB",
                 **({"sync_interval": "always"} if self._sync_always else {}),
             },
         }
