@@ -11,6 +11,8 @@ class Endpoint:
 
     def __init__(self) -> None:
         self.replies: dict[str, list[bytes]] = {}
+        self.refused: dict[str, bytes] = {}
+        """Replies to a request whose body has this parameter; they go before the others."""
         self.heads: list[str] = []
         self.bodies: list[dict[str, object]] = []
         self.gone = asyncio.Event()
@@ -27,6 +29,12 @@ class Endpoint:
 
     def refuses(self, status: str, error: object, path: str = "/v1/chat/completions") -> None:
         self.says(path, json.dumps({"error": error}).encode(), status=status, kind="application/json")
+
+    def takes_no(self, parameter: str, error: object) -> None:
+        """Refuse what has this parameter, as OpenAI does."""
+        body = json.dumps({"error": error}).encode()
+        head = f"HTTP/1.1 400 Bad Request\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        self.refused[parameter] = head.encode() + body
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with closing(writer):
@@ -46,8 +54,12 @@ class Endpoint:
             self.bodies.append(json.loads(await reader.readexactly(length)))
         return head.split(" ")[1]
 
+    def _refusal(self) -> bytes | None:
+        asked = self.bodies[-1] if self.bodies else {}
+        return next((reply for parameter, reply in self.refused.items() if parameter in asked), None)
+
     async def _reply(self, path: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        for block in self.replies[path]:
+        for block in [refusal] if (refusal := self._refusal()) else self.replies[path]:
             if block == b"...":
                 await reader.read()
                 self.gone.set()

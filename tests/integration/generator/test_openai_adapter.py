@@ -188,6 +188,39 @@ async def test_refusals(
         await pieces_of(llm)
 
 
+def unsupported(parameter: str) -> dict[str, str]:
+    """OpenAI's words."""
+    return {
+        "message": f"Unsupported parameter: '{parameter}' is not supported with this model.",
+        "type": "invalid_request_error",
+        "param": parameter,
+        "code": "unsupported_parameter",
+    }
+
+
+async def test_a_model_that_takes_neither_temperature_nor_the_old_limit(endpoint: Endpoint, llm: LLM) -> None:
+    for parameter in ("max_tokens", "temperature"):
+        endpoint.takes_no(parameter, unsupported(parameter))
+    endpoint.says("/v1/chat/completions", event({"content": "a"}, "stop"), DONE)
+    assert (await pieces_of(llm))[0] == Piece("a")
+    assert endpoint.bodies[-1]["max_completion_tokens"] == PROMPT.max_tokens
+    assert {"max_tokens", "temperature"}.isdisjoint(endpoint.bodies[-1])
+    asked = len(endpoint.bodies)
+    await pieces_of(llm)
+    assert len(endpoint.bodies) == asked + 1, "it is remembered"
+
+
+async def test_a_parameter_that_is_refused_for_its_value_is_sent_again(endpoint: Endpoint, llm: LLM) -> None:
+    """vLLM names ``max_tokens`` when a prompt is too long, and so it does its other name."""
+    endpoint.refuses("400 Bad Request", {"param": "max_tokens", "type": "BadRequestError", "code": 400})
+    with pytest.raises(ModelRefused, match="BadRequestError"):
+        await pieces_of(llm)
+    assert [("max_tokens" in body) for body in endpoint.bodies] == [True, False]
+    endpoint.says("/v1/chat/completions", event({"content": "a"}, "stop"), DONE)
+    await pieces_of(llm)
+    assert "max_tokens" in endpoint.bodies[-1]
+
+
 async def test_a_wrong_address_is_told_with_its_cure(endpoint: Endpoint, llm: LLM) -> None:
     endpoint.says("/v1/chat/completions", b"<html>", status="404 Not Found", kind="text/html")
     with pytest.raises(ModelRefused, match="should end in /v1"):

@@ -5,8 +5,9 @@ of its own, for one request whose reply is read line by line.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence, Set
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from enum import StrEnum
 from typing import Any
 
 import httpx
@@ -68,6 +69,7 @@ class _Problem(BaseModel):
 
     code: str | int | None = None
     type: str | None = None
+    param: Any = None
 
     @property
     def kind(self) -> str | None:
@@ -79,6 +81,13 @@ class _Refusal(BaseModel):
     error: _Problem | None = None
 
 
+class _Parameter(StrEnum):
+    """What some models refuse, OpenAI's reasoning ones among them."""
+
+    MAX_TOKENS = "max_tokens"
+    TEMPERATURE = "temperature"
+
+
 class OpenAI:
     """One model of an endpoint; ``client`` has its base URL (with ``/v1/``) and its key."""
 
@@ -88,24 +97,46 @@ class OpenAI:
         self._client = client
         self.model = model
         self.context_tokens = context_tokens
+        self._refused: frozenset[_Parameter] = frozenset()
+        """Parameters that the endpoint did not take, and without which it answered."""
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[Piece, None]:
         """See :class:`~rag_generator.domain.llm.LLM`."""
-        body = {
+        with _translated():
+            async with self._answer(prompt) as response, aclosing(_pieces(response)) as pieces:
+                async for piece in pieces:
+                    yield piece
+
+    @asynccontextmanager
+    async def _answer(self, prompt: Prompt) -> AsyncIterator[httpx.Response]:
+        """Asked again where the endpoint refuses a parameter that there is another way without."""
+        refused = self._refused
+        while True:
+            body = self._request(prompt, refused)
+            async with self._client.stream("POST", "chat/completions", json=body) as response:
+                if not response.is_error:
+                    self._refused = refused
+                    yield response
+                    return
+                said = await _beginning(response, MAX_BODY)
+            parameter = _refused_parameter(response.status_code, said)
+            if parameter is None or parameter in refused:
+                raise self._refusal(response.status_code, said)
+            refused |= {parameter}
+
+    def _request(self, prompt: Prompt, refused: Set[_Parameter]) -> dict[str, object]:
+        body: dict[str, object] = {
             "model": self.model,
             "messages": [{"role": each.role, "content": each.content} for each in prompt.messages],
             "stream": True,
             "stream_options": {"include_usage": True},
-            "max_tokens": prompt.max_tokens,
-            "temperature": TEMPERATURE,
         }
-        with _translated():
-            async with self._client.stream("POST", "chat/completions", json=body) as response:
-                if response.is_error:
-                    raise self._refusal(response.status_code, await _beginning(response, MAX_BODY))
-                async with aclosing(_pieces(response)) as pieces:
-                    async for piece in pieces:
-                        yield piece
+        # OpenAI's new name of it, which other endpoints need not know.
+        limit = "max_completion_tokens" if _Parameter.MAX_TOKENS in refused else "max_tokens"
+        body[limit] = prompt.max_tokens
+        if _Parameter.TEMPERATURE not in refused:
+            body["temperature"] = TEMPERATURE
+        return body
 
     async def models(self) -> tuple[str, ...]:
         """See :class:`~rag_generator.domain.choosing.Endpoint`."""
@@ -129,10 +160,7 @@ class OpenAI:
         return ModelMissing(f"the language model's endpoint does not have {self.model}: see RAG_LLM_MODEL")
 
     def _refusal(self, status: int, body: bytes) -> ModelMissing | ModelRefused | ModelUnavailable:
-        try:
-            problem = _Refusal.model_validate_json(body).error
-        except ValidationError:
-            problem = None
+        problem = _problem(body)
         said = (problem.kind if problem else None) or status
         if status == httpx.codes.NOT_FOUND and problem:
             return self._missing()
@@ -145,6 +173,18 @@ class OpenAI:
         if status < 500:
             return ModelRefused(f"the language model's endpoint refuses the request: {said}")
         return ModelUnavailable(f"the language model's endpoint failed: {said}")
+
+
+def _problem(body: bytes) -> _Problem | None:
+    try:
+        return _Refusal.model_validate_json(body).error
+    except ValidationError:
+        return None
+
+
+def _refused_parameter(status: int, body: bytes) -> _Parameter | None:
+    problem = _problem(body) if status == httpx.codes.BAD_REQUEST else None
+    return next((each for each in _Parameter if problem and problem.param == each), None)
 
 
 async def _beginning(response: httpx.Response, size: int) -> bytes:
