@@ -130,9 +130,14 @@ async def test_an_answer_about_to_be_given_up_is_not_followed(shared: SharedAnsw
     answer = start(shared, Script(), timeout=10)
     assert answer.admits(19)
     assert not answer.admits(21)
-    reading = asyncio.create_task(read(answer))
+
+
+async def test_closing_ends_also_what_has_not_begun(shared: SharedAnswers) -> None:
+    script = Script()
+    reading = asyncio.create_task(read(start(shared, script)))
     await shared.close()
-    with pytest.raises(TransientError):
+    assert not script.begun.is_set()
+    with pytest.raises(TransientError, match="restarting"):
         await reading
 
 

@@ -38,6 +38,7 @@ class SharedAnswer:
         self._failure: Exception | None = None
         self._news = asyncio.Event()
         self.task = loop.create_task(self._collect(events))
+        self.task.add_done_callback(self._end)
 
     def admits(self, timeout: float) -> bool:
         """Whether a question with so many seconds to wait had better follow than start anew.
@@ -95,11 +96,13 @@ class SharedAnswer:
                     self._add(event)
             if not self._complete:
                 raise AnswerBroken("a piece of the answer was lost on its way; ask again")
-        except asyncio.CancelledError:
-            self._fail(TransientError("the service is restarting; ask again"))
-            raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it is for those who follow
             self._fail(error)
+
+    def _end(self, task: "asyncio.Task[None]") -> None:
+        """A task that is cancelled before its first step has run nothing of :meth:`_collect`."""
+        if task.cancelled() and not self._complete:
+            self._fail(TransientError("the service is restarting; ask again"))
 
     def _add(self, event: AnswerEvent) -> None:
         if isinstance(event, AnswerOpened) and self._events:
