@@ -27,6 +27,7 @@ def answer(conversation_id: str | None, question: str = "How many days?", **chan
         "text": "28 days [1].",
         "citations": [{"n": 1}],
         "documents": (),
+        "history": (),
         "answered": True,
         "adapter": "ollama",
         "model": "qwen2.5:3b",
@@ -156,6 +157,32 @@ async def test_what_a_caller_may_not_read_any_more_is_not_told_again(registry: R
     assert [each.question for each in given if not each.withheld] == told
     if "group:hr" in change:
         assert await questions(registry, conversation, "group:hr") == ["none", "one"]
+
+
+async def test_what_repeats_a_withheld_answer_is_withheld_with_it(registry: Registry) -> None:
+    """By way of any number of answers, and no longer than that one."""
+    document = (await make_live(registry, "a")).document_id
+    conversation = await begin(registry)
+    for question, documents, history in (
+        ("before", (), ()),
+        ("made of it", (document,), (1,)),
+        ("told of it", (), (1, 2)),
+        ("told of that", (), (3,)),
+        ("not told", (), (1,)),
+    ):
+        made = answer(conversation, question, documents=documents, history=history)
+        await registry.answers.record(TENANT, OWNER, made)
+    everything = ["before", "made of it", "told of it", "told of that", "not told"]
+    assert await questions(registry, conversation) == everything
+    await registry.documents.patch(TENANT, document, acl=("user:boris",))
+    assert await questions(registry, conversation) == ["before", "not told"]
+    given = await registry.answers.messages(TENANT, OWNER, ("*",), conversation, after=2, limit=2)
+    assert [(each.question, each.withheld) for each in given] == [
+        ("told of it", True),
+        ("told of that", True),
+    ]
+    await registry.documents.patch(TENANT, document, acl=("*",))
+    assert await questions(registry, conversation) == everything
 
 
 async def test_withheld_answers_do_not_use_up_the_history(registry: Registry) -> None:

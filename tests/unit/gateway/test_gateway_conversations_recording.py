@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag_common.contracts import MAX_TURN_CHARACTERS, MAX_TURNS, AnswerDelta, AnswerDone, AnswerOpened
+from rag_common.contracts import (
+    MAX_TURN_CHARACTERS,
+    MAX_TURNS,
+    Adapter,
+    AnswerDelta,
+    AnswerDone,
+    AnswerOpened,
+    Passage,
+)
 from rag_common.errors import TransientError
 from rag_gateway.domain import recording
 from rag_gateway.domain.answers import CollectedAnswer
@@ -48,16 +56,33 @@ class HangingRecords(FakeRecords):
         return True
 
 
-def collected(*, complete: bool = True) -> CollectedAnswer:
+def passage(document_id: str) -> Passage:
+    return Passage(
+        document_id=document_id,
+        generation=1,
+        collection="handbook",
+        title="Leave",
+        source_uri="upload:/leave.txt",
+        chunk_no=0,
+        start=0,
+        end=8,
+        heading=(),
+        text="28 days.",
+        score=0.9,
+        ranks={"dense": 1},
+    )
+
+
+def collected(*documents: str, complete: bool = True, adapter: Adapter = "extractive") -> CollectedAnswer:
     answer = CollectedAnswer()
     answer.add(
         AnswerOpened(
             query_id="q",
             attempt=1,
             standalone="days of leave?",
-            passages=(),
+            passages=tuple(passage(document) for document in documents),
             mode="hybrid",
-            adapter="extractive",
+            adapter=adapter,
             prompt_version="1",
         )
     )
@@ -85,15 +110,21 @@ async def test_a_complete_answer_is_kept_once_and_an_incomplete_one_is_not() -> 
     assert len(records.kept) == 1
 
 
-async def test_an_answer_repeats_the_documents_of_those_before_it() -> None:
-    """So that, once one of these is revoked, a later answer that was told of it goes too."""
-    records = FakeRecords([PastTurn("a", "b", ("one", "two")), PastTurn("c", "d", ("two", "three"))])
-    await finish(records, collected())
-    assert records.kept[0].documents == ("one", "two", "three")
+async def test_what_a_model_writes_may_repeat_what_it_was_told() -> None:
+    """So that, once something of it is revoked, the later answer goes too; and what is kept does not grow
+    with the conversation."""
+    records = FakeRecords([PastTurn(3, "a", "b"), PastTurn(5, "c", "d")])
+    await finish(records, collected("one", "two", "one", adapter="ollama"))
+    await finish(records, collected("one"))
+    assert [(kept.documents, kept.history) for kept in records.kept] == [
+        (("one", "two"), (3, 5)),
+        # quotations repeat nothing but the passages
+        (("one",), ()),
+    ]
 
 
 async def test_without_a_conversation_the_registry_is_not_asked() -> None:
-    records = FakeRecords([PastTurn("a", "b")])
+    records = FakeRecords([PastTurn(1, "a", "b")])
     one = await Recorder(records, lambda: None).begin(ANNA, "days?", None)
     assert (one.history, one.conversation_id) == ((), None)
 

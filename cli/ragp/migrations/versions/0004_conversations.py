@@ -34,8 +34,10 @@ UPGRADE = (
         standalone text NOT NULL,
         text text NOT NULL,
         citations jsonb NOT NULL,
-        -- everything that the text may repeat, whether it is cited or not. No reference: a document may go
+        -- of its passages, whether they are cited or not. No reference: a document may go
         documents uuid[] NOT NULL,
+        -- positions of the earlier answers that the text may repeat: those that were before the model
+        history integer[] NOT NULL,
         answered boolean NOT NULL,
         adapter text NOT NULL,
         model text,

@@ -1,13 +1,14 @@
 """Answers that were given, and what callers say of them. A row belongs to its owner, as a conversation does.
 
 The text of an answer repeats documents. So it is handed out, to its reader and to a prompt, only while the
-caller may read every document that it is made of: what was deleted or revoked is not told again.
+caller may read every document that it is made of, and only together with the earlier answers that it may
+repeat: what was deleted or revoked is not told again, nor what was made of it.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from asyncpg import Record
 from pydantic import JsonValue
@@ -16,13 +17,20 @@ from rag_common.errors import PermanentError
 from rag_common.registry.conversations import UnknownConversation
 from rag_common.registry.database import Database
 
+if TYPE_CHECKING:
+    from rag_common.registry.database import Connection
+
 Rating = Literal["up", "down"]
-_WITHHELD = """
-    EXISTS (SELECT FROM unnest(a.documents) AS used (id) WHERE NOT EXISTS (
-        SELECT FROM documents d JOIN collections c ON c.id = d.collection_id AND c.deleted_at IS NULL
-        WHERE d.id = used.id AND d.tenant = $1 AND d.state = 'active' AND d.acl && $2::text[]))
+_STANDING = """
+    SELECT a.position, a.history, EXISTS (
+        SELECT FROM unnest(a.documents) AS used (id) WHERE NOT EXISTS (
+            SELECT FROM documents d JOIN collections c ON c.id = d.collection_id AND c.deleted_at IS NULL
+            WHERE d.id = used.id AND d.tenant = $1 AND d.state = 'active' AND d.acl && $2::text[])) AS lost
+    FROM conversations v LEFT JOIN answers a ON a.conversation_id = v.id
+    WHERE v.tenant = $1 AND v.owner = $3 AND v.id = $4 ORDER BY a.position
 """
-"""Whether the answer ``a`` is made of a document that the principals in ``$2`` may not read now."""
+"""The answers of a conversation; ``lost``: one of its documents is not to be read by the principals in ``$2``
+now. An outer join tells an empty conversation from none."""
 
 
 class UnknownAnswer(PermanentError):
@@ -34,7 +42,8 @@ class UnknownAnswer(PermanentError):
 
 @dataclass(frozen=True, slots=True)
 class NewAnswer:
-    """A complete answer. ``documents``: ids of all that its text may repeat."""
+    """A complete answer. Its text may repeat its ``documents`` (ids) and, of its conversation, the answers at
+    the positions in ``history``."""
 
     id: str
     conversation_id: str | None
@@ -45,6 +54,7 @@ class NewAnswer:
     text: str
     citations: list[JsonValue]
     documents: tuple[str, ...]
+    history: tuple[int, ...]
     answered: bool
     adapter: str
     model: str | None
@@ -63,14 +73,13 @@ class Feedback:
 
 @dataclass(frozen=True, slots=True)
 class GivenAnswer:
-    """An answer in a conversation. ``withheld``: the caller may no longer read all that it is made of."""
+    """An answer in a conversation. ``withheld``: the caller may no longer read all that it repeats."""
 
     id: str
     position: int
     question: str
     text: str
     citations: list[dict[str, Any]]
-    documents: tuple[str, ...]
     answered: bool
     degraded: bool
     withheld: bool
@@ -104,8 +113,9 @@ class Answers:
                     raise UnknownConversation(answer.conversation_id)
             await connection.execute(
                 "INSERT INTO answers (id, tenant, owner, conversation_id, position, question, standalone, "
-                "text, citations, documents, answered, adapter, model, prompt_version, degraded, cached, "
-                "timings_ms) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17)",
+                "text, citations, documents, history, answered, adapter, model, prompt_version, degraded, "
+                "cached, timings_ms) "
+                "VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18)",
                 answer.id,
                 tenant,
                 owner,
@@ -116,6 +126,7 @@ class Answers:
                 answer.text,
                 answer.citations,
                 list(answer.documents),
+                list(answer.history),
                 answer.answered,
                 answer.adapter,
                 answer.model,
@@ -139,8 +150,11 @@ class Answers:
 
         :raises UnknownConversation: none of this owner.
         """
-        where = "AND a.position > $5 ORDER BY a.position LIMIT $6"
-        return await self._given(where, tenant, owner, principals, conversation_id, after, limit)
+        async with self._database.connection() as connection:
+            withheld = await _standing(connection, tenant, owner, principals, conversation_id)
+            positions = [position for position in withheld if position > after][:limit]
+            rows = await _rows(connection, owner, conversation_id, positions)
+        return [_given(row, withheld=withheld[row["position"]]) for row in rows]
 
     async def last(
         self, tenant: str, owner: str, principals: Sequence[str], conversation_id: str, limit: int
@@ -149,39 +163,11 @@ class Answers:
 
         :raises UnknownConversation: none of this owner.
         """
-        where = f"AND NOT ({_WITHHELD}) ORDER BY a.position DESC LIMIT $5"
-        return (await self._given(where, tenant, owner, principals, conversation_id, limit))[::-1]
-
-    async def _given(
-        self,
-        where: str,
-        tenant: str,
-        owner: str,
-        principals: Sequence[str],
-        conversation_id: str,
-        *values: int,
-    ) -> list[GivenAnswer]:
-        # an outer join, so that one statement tells an empty conversation from none
         async with self._database.connection() as connection:
-            rows = await connection.fetch(
-                f"""
-                SELECT shown.* FROM conversations v LEFT JOIN LATERAL (
-                    SELECT a.*, {_WITHHELD} AS withheld,
-                        f.rating, f.comment, f.updated_at AS feedback_at
-                    FROM answers a LEFT JOIN feedback f ON f.answer_id = a.id AND f.owner = $3
-                    WHERE a.conversation_id = v.id {where}
-                ) shown ON true
-                WHERE v.tenant = $1 AND v.owner = $3 AND v.id = $4
-                """,  # noqa: S608 - made of constants
-                tenant,
-                list(principals),
-                owner,
-                conversation_id,
-                *values,
-            )
-        if not rows:
-            raise UnknownConversation(conversation_id)
-        return [_given(row) for row in rows if row["id"] is not None]
+            withheld = await _standing(connection, tenant, owner, principals, conversation_id)
+            told = [position for position, hidden in withheld.items() if not hidden][-limit:]
+            rows = await _rows(connection, owner, conversation_id, told)
+        return [_given(row, withheld=False) for row in rows]
 
     async def give_feedback(
         self, tenant: str, owner: str, answer_id: str, rating: Rating, comment: str | None
@@ -220,7 +206,39 @@ class Answers:
         return int(done.removeprefix("DELETE "))
 
 
-def _given(row: Record) -> GivenAnswer:
+async def _standing(
+    connection: "Connection", tenant: str, owner: str, principals: Sequence[str], conversation_id: str
+) -> dict[int, bool]:
+    """Of each position, in their order, whether the answer there is withheld.
+
+    :raises UnknownConversation: none of this owner.
+    """
+    rows = await connection.fetch(_STANDING, tenant, list(principals), owner, conversation_id)
+    if not rows:
+        raise UnknownConversation(conversation_id)
+    withheld: dict[int, bool] = {}
+    for row in rows:
+        if row["position"] is not None:
+            # what an answer repeats has come before it
+            repeats_withheld = any(withheld[position] for position in row["history"])
+            withheld[row["position"]] = row["lost"] or repeats_withheld
+    return withheld
+
+
+async def _rows(
+    connection: "Connection", owner: str, conversation_id: str, positions: Sequence[int]
+) -> list[Record]:
+    return await connection.fetch(
+        "SELECT a.*, f.rating, f.comment, f.updated_at AS feedback_at "
+        "FROM answers a LEFT JOIN feedback f ON f.answer_id = a.id AND f.owner = $1 "
+        "WHERE a.conversation_id = $2 AND a.position = ANY($3::integer[]) ORDER BY a.position",
+        owner,
+        conversation_id,
+        positions,
+    )
+
+
+def _given(row: Record, *, withheld: bool) -> GivenAnswer:
     rated = row["rating"] is not None
     return GivenAnswer(
         id=str(row["id"]),
@@ -228,10 +246,9 @@ def _given(row: Record) -> GivenAnswer:
         question=row["question"],
         text=row["text"],
         citations=row["citations"],
-        documents=tuple(str(document) for document in row["documents"]),
         answered=row["answered"],
         degraded=row["degraded"],
-        withheld=row["withheld"],
+        withheld=withheld,
         created_at=row["created_at"],
         feedback=Feedback(row["rating"], row["comment"], row["feedback_at"]) if rated else None,
     )

@@ -13,7 +13,7 @@ class AnswerRecords:
     async def history(self, asker: Asker, conversation_id: str, limit: int) -> list[PastTurn]:
         """The last turns that the asker may be told again, the oldest first."""
         given = await self._answers.last(asker.tenant, asker.name, asker.principals, conversation_id, limit)
-        return [PastTurn(answer.question, answer.text, answer.documents) for answer in given]
+        return [PastTurn(answer.position, answer.question, answer.text) for answer in given]
 
     async def record(self, asker: Asker, answer: FinishedAnswer) -> bool:
         """``False``: its conversation is gone."""
@@ -37,6 +37,7 @@ def _row(answer: FinishedAnswer) -> NewAnswer:
             for citation in answer.citations
         ],
         documents=answer.documents,
+        history=answer.history,
         answered=answer.answered,
         adapter=answer.adapter,
         model=answer.model,

@@ -35,11 +35,11 @@ class Asker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PastTurn:
-    """A turn of a conversation, with the ids of the documents that its answer is made of."""
+    """A turn of a conversation."""
 
+    position: int
     question: str
     answer: str
-    documents: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +55,9 @@ class FinishedAnswer:
     text: str
     citations: tuple[Citation, ...]
     documents: tuple[str, ...]
-    """Everything that the answer may repeat: the documents of its passages, and those of the earlier answers
-    that were before the model."""
+    """Those of its passages: the text may repeat them."""
+    history: tuple[int, ...]
+    """Positions of the earlier answers that the text may repeat, with all that these repeat."""
     answered: bool
     adapter: str
     model: str | None
@@ -70,7 +71,7 @@ class Records(Protocol):
     """Where answers are kept."""
 
     async def history(self, asker: Asker, conversation_id: str, limit: int) -> Sequence[PastTurn]:
-        """The last turns, the oldest first; without those made of a document that the asker may not read now.
+        """The last turns, the oldest first; without those that repeat what the asker may not read now.
 
         :raises PermanentError: code ``unknown_conversation``: not one of this asker.
         """
@@ -114,7 +115,7 @@ class Recording:
         self.answer_id = str(uuid.uuid4())
         self.conversation_id = conversation_id
         self.history = as_history((turn.question, turn.answer) for turn in past)
-        self._past_documents = tuple(document for turn in past for document in turn.documents)
+        self._past = tuple(turn.position for turn in past)
         self._records = records
         self._on_lost = on_lost
         self._asker = asker
@@ -140,7 +141,6 @@ class Recording:
             _log.info("answer_not_recorded", answer_id=self.answer_id, reason="conversation deleted")
 
     def _finished(self, collected: CollectedAnswer, opened: AnswerOpened, done: AnswerDone) -> FinishedAnswer:
-        documents = (*(passage.document_id for passage in opened.passages), *self._past_documents)
         return FinishedAnswer(
             answer_id=self.answer_id,
             conversation_id=self.conversation_id,
@@ -149,7 +149,9 @@ class Recording:
             standalone=opened.standalone,
             text=collected.text,
             citations=tuple(collected.citations),
-            documents=tuple(dict.fromkeys(documents)),
+            documents=tuple(dict.fromkeys(passage.document_id for passage in opened.passages)),
+            # quotations are of the passages alone, whatever was said before
+            history=() if opened.adapter == "extractive" else self._past,
             answered=done.answered,
             adapter=opened.adapter,
             model=opened.model,
