@@ -98,27 +98,34 @@ def configured_model(settings: GeneratorSettings) -> str:
 
 
 async def list_models(settings: GeneratorSettings) -> list[ListedModel]:
-    """What the configured endpoint has, by name.
+    """What the configured endpoint has, by name. Where it has no list of them: the configured model, which
+    the generator trusts it to have.
 
     :raises CommandError: it does not answer, or refuses.
     """
     model = configured_model(settings)
     if settings.llm == "openai":
-        key = settings.openai_api_key
-        headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
-        async with _client(f"{settings.openai_url}/", headers) as http:
-            listed = _OpenAIModels.model_validate_json(await _get(http, "models"))
-        found = [ListedModel(each.id, each.id == model) for each in listed.data]
+        found = [ListedModel(name, name == model) for name in await _names_at_openai(settings, model)]
     else:
         async with _client(f"{settings.ollama_url}/") as http:
-            tags = _OllamaModels.model_validate_json(await _get(http, "api/tags"))
-            running = _OllamaModels.model_validate_json(await _get(http, "api/ps"))
+            tags = _OllamaModels.model_validate_json(_body(await http.get("api/tags")))
+            running = _OllamaModels.model_validate_json(_body(await http.get("api/ps")))
         loaded = {each.name for each in running.models}
         found = [
             ListedModel(each.name, each.name in (model, f"{model}:latest"), each.size, each.name in loaded)
             for each in tags.models
         ]
     return sorted(found, key=lambda each: each.name)
+
+
+async def _names_at_openai(settings: GeneratorSettings, model: str) -> list[str]:
+    key = settings.openai_api_key
+    headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
+    async with _client(f"{settings.openai_url}/", headers) as http:
+        response = await http.get("models")
+        if response.status_code == httpx.codes.NOT_FOUND:
+            return [model]
+        return [each.id for each in _OpenAIModels.model_validate_json(_body(response)).data]
 
 
 async def pull(settings: GeneratorSettings, model: str) -> AsyncIterator[PullStep]:
@@ -161,20 +168,29 @@ async def _client(url: str, headers: dict[str, str] | None = None) -> AsyncItera
     try:
         async with httpx.AsyncClient(base_url=url, headers=headers, timeout=_TIMEOUT) as http:
             yield http
-    except httpx.TransportError as error:
+    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
         raise CommandError(
             f"nothing answers at {url}: {error or type(error).__name__}",
             cure="start it, or correct RAG_OLLAMA_URL or RAG_OPENAI_URL",
         ) from error
-    except ValidationError as error:
+    except httpx.TimeoutException as error:
+        raise CommandError(
+            f"what answers at {url} does not go on", cure="see its log, and try again"
+        ) from error
+    except httpx.TransportError as error:
+        raise CommandError(
+            f"the connection to {url} broke off: {error or type(error).__name__}",
+            cure="see its log, and try again",
+        ) from error
+    except (httpx.RequestError, ValidationError) as error:
+        # httpx's: of a body that cannot be decompressed
         raise CommandError(
             f"what answers at {url} is no endpoint of language models",
             cure="correct RAG_OLLAMA_URL or RAG_OPENAI_URL",
         ) from error
 
 
-async def _get(http: httpx.AsyncClient, path: str) -> bytes:
-    response = await http.get(path)
+def _body(response: httpx.Response) -> bytes:
     if response.is_error:
         raise CommandError(
             f"{response.url} answers with status {response.status_code}",

@@ -14,7 +14,7 @@ import pytest
 from rag_common.testing.ollama_server import MODEL, OllamaServer
 from rag_generator.settings import GeneratorSettings
 from ragp.errors import CommandError
-from ragp.language_models import PullStep, generator_settings, list_models, pull
+from ragp.language_models import ListedModel, PullStep, generator_settings, list_models, pull
 from ragp.settings import CliSettings
 from ragp.stack.state import DataDirectory, ProcessRecord, RunRecord
 
@@ -71,12 +71,24 @@ async def test_what_is_loaded_and_used_is_marked(ollama: OllamaServer) -> None:
     ]
 
 
-async def test_an_openai_compatible_endpoint_is_listed_too(ollama: OllamaServer) -> None:
-    """The fake has no such list: what it says is told, and what to look at."""
+async def test_an_endpoint_without_a_list_is_trusted_to_have_the_model(ollama: OllamaServer) -> None:
+    """As the generator does; the fake has no such list."""
     other = settings(ollama, llm="openai", openai_url=f"{ollama.url}/v1", llm_model="large")
+    assert await list_models(other) == [ListedModel("large", used=True)]
+
+
+async def test_an_endpoint_that_refuses_is_told_with_what_to_look_at(ollama: OllamaServer) -> None:
     with pytest.raises(CommandError, match="404") as failed:
-        await list_models(other)
-    assert "RAG_OPENAI_URL" in (failed.value.cure or "")
+        await list_models(settings(ollama, ollama_url=f"{ollama.url}/nothing/here"))
+    assert "RAG_OLLAMA_URL" in (failed.value.cure or "")
+
+
+async def test_a_pull_whose_connection_is_cut_is_told_as_such(ollama: OllamaServer, tmp_path: Path) -> None:
+    ollama.pull_is_cut = True
+    cut = await asyncio.to_thread(ragp, tmp_path, "pull", RAG_OLLAMA_URL=ollama.url)
+    assert cut.returncode == 1
+    assert f"the connection to {ollama.url}/ broke off" in cut.stderr
+    assert "nothing answers" not in cut.stderr
 
 
 async def test_the_progress_of_a_pull_is_told_in_bytes(ollama: OllamaServer) -> None:

@@ -77,6 +77,8 @@ class OllamaServer:
         self.loaded: set[str] = set()
         self.load_seconds = load_seconds
         self.usual = Generation()
+        self.pull_is_cut = False
+        """Whether the connection of a pull is closed in the middle."""
         self.running = 0
         """Chats that are being answered."""
         self.closed = 0
@@ -264,6 +266,8 @@ class OllamaServer:
         yield line(layer)
         for completed in (LAYER_BYTES // 2, LAYER_BYTES):
             yield line({**layer, "completed": completed})
+            if self.pull_is_cut:
+                raise Cut
         for status in ("verifying sha256 digest", "writing manifest"):
             yield line({"status": status})
         if name not in self.models:
