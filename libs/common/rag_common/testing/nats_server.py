@@ -118,7 +118,7 @@ class NatsServer:
             "jetstream": {
                 "store_dir": str(self._directory / "store"),
                 # what the streams of all tests together reserve, not what they use
-                "max_memory_store": "4TB",
+                "max_memory_store": 2**42,
                 **({"sync_interval": "always"} if self._sync_always else {}),
             },
         }
