@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from generator_support import (
@@ -33,9 +34,11 @@ from rag_common.contracts import (
     Turn,
 )
 from rag_common.topology import Topology
+from rag_generator.adapters.replies import NatsReplies
 from rag_generator.domain import answering, drafts, guarding, transmission
 from rag_generator.domain.breaker import FAILURES
 from rag_generator.domain.llm import ModelMissing, ModelRefused, ModelUnavailable
+from rag_generator.domain.ports import NobodyListens
 
 Running = Callable[..., AbstractAsyncContextManager[Generator]]
 
@@ -95,8 +98,13 @@ async def test_the_question_of_a_dead_gateway_is_dropped(
 
 @pytest.mark.parametrize("script", [("word ",) * 3, ()], ids=["in-the-middle", "before-the-first-word"])
 async def test_a_gateway_that_dies_ends_the_model(
-    running: Running, nats_client: Client, provisioned: Topology, script: tuple[str, ...]
+    running: Running,
+    nats_client: Client,
+    provisioned: Topology,
+    monkeypatch: pytest.MonkeyPatch,
+    script: tuple[str, ...],
 ) -> None:
+    monkeypatch.setattr(transmission, "RETURNS_WITHIN", 0.1)
     llm = ScriptedLLM((*script, asyncio.Event()))
     async with running(llm) as generator:
         async with Gateway(nats_client, provisioned).listening() as gateway:
@@ -106,6 +114,43 @@ async def test_a_gateway_that_dies_ends_the_model(
         await asyncio.wait_for(llm.closed.wait(), 20)
         await generator.idle()
         assert await generator.metric("rag_answers_unwanted_total") == 1
+
+
+@pytest.mark.parametrize("rest", [("more",), (UNAVAILABLE,), ()], ids=["writing", "failed", "done"])
+async def test_a_gateway_that_reconnects_gets_the_rest_of_its_answer(
+    running: Running,
+    nats_client: Client,
+    provisioned: Topology,
+    monkeypatch: pytest.MonkeyPatch,
+    rest: tuple[str | Exception, ...],
+) -> None:
+    """It sees by the numbers that something is missing; an answer begun anew has nothing missing."""
+    monkeypatch.setattr(transmission, "STILL_WANTED", 0.05)
+    monkeypatch.setattr(transmission, "RETURNS_WITHIN", 60.0)
+    monkeypatch.setattr(answering, "RETURNS_WITHIN", 60.0)
+    go_on = asyncio.Event()
+    gateway = Gateway(nats_client, provisioned)
+    missed = asyncio.Event()
+    wanted = NatsReplies.wanted
+
+    async def noticing(*args: Any) -> bool:
+        try:
+            return await wanted(*args)
+        except NobodyListens:
+            missed.set()
+            raise
+
+    monkeypatch.setattr(NatsReplies, "wanted", noticing)
+    async with running(ScriptedLLM(("word ", go_on, *rest))) as generator:
+        async with gateway.listening():
+            query = await gateway.ask()
+            await gateway.begun(query)
+        await asyncio.wait_for(missed.wait(), 20)
+        async with gateway.listening():
+            go_on.set()
+            await gateway.ended(query)
+            await generator.idle()
+        assert await generator.metric("rag_answers_total") == 1
 
 
 async def test_pieces_that_are_requests_keep_their_place(

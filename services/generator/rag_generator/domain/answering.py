@@ -16,7 +16,7 @@ from rag_generator.domain.llm import ModelMissing, ModelRefused, ModelUnavailabl
 from rag_generator.domain.ports import Replies, SentenceEncoder
 from rag_generator.domain.prompting import QuestionTooLong
 from rag_generator.domain.relevance import is_relevant
-from rag_generator.domain.transmission import SentText, Transmission
+from rag_generator.domain.transmission import RETURNS_WITHIN, SentText, Transmission
 
 _log = structlog.get_logger(__name__)
 
@@ -51,6 +51,8 @@ class _Work:
     ask: GenerateAnswer
     attempt: int
     queued: float
+    opened: bool = False
+    """Whether an attempt was opened, and wanted."""
     began: float = field(default_factory=time.monotonic)
 
 
@@ -103,7 +105,9 @@ class AnswerQuestion:
         frames = Frames(work.ask.query_id, work.attempt)
         transmission = Transmission(self._replies, work.ask.reply_to, frames)
         opened = _opening(work, draft, self._drafts.prompt_version)
-        await transmission.open(opened)
+        # Who has never answered has died while the question waited.
+        await transmission.open(opened, RETURNS_WITHIN if work.opened else 0.0)
+        work.opened = True
         began = time.monotonic()
         sent = await transmission.text(draft.pieces)
         generation = time.monotonic() - began

@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from rag_common.contracts import AnswerDelta, AnswerOpened, Message
+from rag_common.contracts import AnswerDelta, AnswerDone, AnswerOpened, Message
 from rag_common.errors import TransientError
 
 Vectors = NDArray[np.float32]
@@ -17,6 +17,12 @@ class EncoderUnavailable(TransientError):
     """No embedder has encoded the texts in time."""
 
     code = "embedder_unavailable"
+
+
+class NobodyListens(TransientError):
+    """Nobody is subscribed to a reply subject: a gateway that has died, or one that is reconnecting."""
+
+    code = "nobody_listens"
 
 
 class SentenceEncoder(Protocol):
@@ -39,11 +45,12 @@ class Replies(Protocol):
         :raises PermanentError: the message is too large.
         """
 
-    async def wanted(self, reply_to: str, message: AnswerOpened | AnswerDelta) -> bool:
-        """Send the message as a request; whether somebody is there and wants the answer to go on.
+    async def wanted(self, reply_to: str, message: AnswerOpened | AnswerDelta | AnswerDone) -> bool:
+        """Send the message as a request; whether the answer is to go on.
 
         The message is ahead of whatever is sent after this has begun to wait.
 
+        :raises NobodyListens: the message has arrived nowhere.
         :raises TransientError: nobody has said in time, or NATS is away.
         :raises PermanentError: the message is too large.
         """

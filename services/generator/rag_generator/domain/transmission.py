@@ -12,12 +12,15 @@ from rag_common.errors import TransientError
 from rag_generator.domain.citing import Cited
 from rag_generator.domain.coalescing import Coalesced
 from rag_generator.domain.frames import Frames
-from rag_generator.domain.ports import Replies
+from rag_generator.domain.ports import NobodyListens, Replies
 
 ASK_AGAIN = 0.5
 """Seconds between two openings, when nobody has said whether the answer is wanted."""
 STILL_WANTED = 1.0
 """Seconds after which the gateway is asked again, also while the model is silent."""
+RETURNS_WITHIN = 4.0
+"""Seconds for which nobody may listen in the middle of an answer: a gateway that has lost its connection to
+NATS is back after about two, one that has died never is."""
 
 _log = structlog.get_logger(__name__)
 
@@ -51,16 +54,18 @@ class Transmission:
         self._frames = frames
         self._question: asyncio.Task[bool] | None = None
         self._asked_at = 0.0
+        self._nobody_since: float | None = None
 
-    async def open(self, opened: AnswerOpened) -> None:
+    async def open(self, opened: AnswerOpened, returns_within: float) -> None:
         """Offer the answer, until somebody says whether it is wanted: whoever calls sets the deadline.
 
-        :raises Unwanted: it is not, or nobody listens.
+        :raises Unwanted: it is not, or nobody has listened for ``returns_within`` seconds.
         """
         while True:
             try:
                 wanted = await self._replies.wanted(self._reply_to, opened)
             except TransientError as error:
+                self._heed_silence(error, returns_within)
                 _log.warning("opening_not_answered", reason=error.message)
                 await asyncio.sleep(ASK_AGAIN)
                 continue
@@ -92,8 +97,20 @@ class Transmission:
         return sent
 
     async def end(self, done: AnswerDone) -> None:
-        """Send the end."""
-        await self._replies.send(self._reply_to, done)
+        """Send the end, again if nobody has got it.
+
+        :raises Unwanted: nobody has listened for :data:`RETURNS_WITHIN` seconds.
+        """
+        while True:
+            try:
+                await self._replies.wanted(self._reply_to, done)
+            except NobodyListens as error:
+                self._heed_silence(error, RETURNS_WITHIN)
+                await asyncio.sleep(ASK_AGAIN)
+                continue
+            except TransientError as error:
+                _log.warning("end_not_answered", reason=error.message)
+            return
 
     async def _send(self, piece: Cited) -> bool:
         """Whether there was anything to send."""
@@ -124,8 +141,22 @@ class Transmission:
 
     async def _ask(self, delta: AnswerDelta) -> bool:
         try:
-            return await self._replies.wanted(self._reply_to, delta)
+            wanted = await self._replies.wanted(self._reply_to, delta)
         except TransientError as error:
-            # it is asked again in a second; at the latest the deadline ends the work
+            # It is asked again in a second; at the latest the deadline ends the work. What nobody has got
+            # is missing, which a gateway that is back sees by the next number.
+            self._heed_silence(error, RETURNS_WITHIN)
             _log.warning("question_not_answered", reason=error.message)
             return True
+        self._nobody_since = None
+        return wanted
+
+    def _heed_silence(self, error: TransientError, returns_within: float) -> None:
+        """:raises Unwanted: nobody has listened for so many seconds."""
+        if not isinstance(error, NobodyListens):
+            return
+        now = time.monotonic()
+        if self._nobody_since is None:
+            self._nobody_since = now
+        if now >= self._nobody_since + returns_within:
+            raise Unwanted from error
