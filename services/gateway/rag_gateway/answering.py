@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 from rag_common.contracts import AnswerDone, AnswerOpened
 from rag_gateway.dependencies import Gateway
-from rag_gateway.domain.answers import AnswerEvent, Ask, CollectedAnswer
+from rag_gateway.domain.answers import AnswerEvent, Ask, CollectedAnswer, SlowReader
 from rag_gateway.domain.recording import Recording
 
 
@@ -24,13 +24,21 @@ class Answering:
 
         An answer that fails, or whose client leaves, is not recorded. Raises what
         :class:`rag_gateway.domain.answers.Answers` raises.
+
+        :raises SlowReader: events are still taken one patience after the time to answer was over. Each of
+            them in its time would keep the answer, and the place of a question, for ever.
         """
         metrics, collected = self._gateway.metrics, self.collected
         started, outcome = time.perf_counter(), "cancelled"
+        longest = self._ask.timeout + self._gateway.settings.body_timeout
         try:
             with metrics.open_answers.track_inprogress():
                 async with aclosing(self._gateway.answers(self._ask)) as events:
                     async for event in events:
+                        if time.perf_counter() - started > longest:
+                            raise SlowReader(
+                                "the client does not read its answer; read faster, or ask without streaming"
+                            )
                         if collected.opened is None:
                             metrics.first_event_seconds.observe(time.perf_counter() - started)
                         if isinstance(event, AnswerDone):

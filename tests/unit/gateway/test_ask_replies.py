@@ -5,10 +5,10 @@ import asyncio
 import pytest
 
 from rag_common.contracts import AnswerDelta, AnswerOpened, QueryFailed
-from rag_common.errors import TransientError
+from rag_common.errors import Overloaded, TransientError
 from rag_common.topology import Topology
 from rag_gateway.adapters.replies import MAX_WAITING_FRAMES, FrameQueue, ReplyInbox
-from rag_gateway.domain.answers import AnswerBroken, SlowReader
+from rag_gateway.domain.answers import AnswerBroken
 
 
 def opened(attempt: int = 1) -> bytes:
@@ -47,7 +47,7 @@ async def test_more_frames_than_a_reader_may_leave_end_its_answer() -> None:
     frames.put(opened())
     assert all(frames.put(delta(number)) for number in range(1, MAX_WAITING_FRAMES))
     assert not frames.put(delta(MAX_WAITING_FRAMES))
-    with pytest.raises(SlowReader):
+    with pytest.raises(Overloaded):
         await frames.next()
     assert not frames.put(opened(2))
 

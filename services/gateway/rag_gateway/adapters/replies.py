@@ -15,13 +15,14 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from rag_common.broker import flush
 from rag_common.contracts import AnswerWanted, PassagesFound, QueryFailed
-from rag_common.errors import RagError, TransientError
+from rag_common.errors import Overloaded, RagError, TransientError
 from rag_common.topology import Topology
-from rag_gateway.domain.answers import AnswerBroken, SlowReader
+from rag_gateway.domain.answers import AnswerBroken
 from rag_gateway.domain.frames import Frame, FrameOrder
 
 MAX_WAITING_FRAMES = 512
-"""Frames of one answer that its reader has not taken: about ten seconds of a model's text."""
+"""Frames of one answer that the gateway has not come to: about ten seconds of a model's text. A client that
+reads slowly has no part in it."""
 _FRAME: TypeAdapter[Frame] = TypeAdapter(Annotated[Frame, Field(discriminator="kind")])
 _WANTED = AnswerWanted(wanted=True).encode()
 _NOT_WANTED = AnswerWanted(wanted=False).encode()
@@ -150,6 +151,6 @@ class FrameQueue:
 
     def _add(self, frame: Frame) -> None:
         if len(self._frames) >= MAX_WAITING_FRAMES:
-            raise SlowReader("the client does not read its answer; read faster, or ask without streaming")
+            raise Overloaded("the gateway does not keep up with its answers; ask again in a moment")
         self._frames.append(frame)
         self._arrived.set()

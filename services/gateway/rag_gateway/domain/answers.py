@@ -33,7 +33,7 @@ class AnswerBroken(TransientError):
 
 
 class SlowReader(TransientError):
-    """The client has not read what there was to read."""
+    """The client has not read the answer by the end of all patience."""
 
     code = "slow_reader"
 
@@ -69,10 +69,9 @@ class Answers(Protocol):
     def __call__(self, ask: Ask) -> AsyncGenerator[AnswerEvent, None]:
         """The events of one answer, ending with :class:`AnswerDone`. Closing it cancels the answer.
 
-        :raises Overloaded: too many questions wait; before the first event.
+        :raises Overloaded: too many questions wait, or too many pieces of this answer.
         :raises AnswerTimedOut: the deadline has passed.
         :raises AnswerBroken: a piece is missing.
-        :raises SlowReader: too many events wait to be taken.
         :raises AnswerFailed: the retriever or the generator refuses.
         :raises TransientError: NATS is away.
         """

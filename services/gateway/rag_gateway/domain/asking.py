@@ -20,7 +20,7 @@ class Frames(Protocol):
         """Waits for the next one.
 
         :raises AnswerBroken: it is missing.
-        :raises SlowReader: too many frames were waiting to be taken.
+        :raises Overloaded: too many frames were waiting to be taken.
         :raises TransientError: this gateway is stopping.
         """
 
