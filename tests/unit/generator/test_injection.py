@@ -125,7 +125,7 @@ def test_expected_structure_is_that_of_two_passages() -> None:
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 def test_a_rewritten_question_is_asked_for_with_the_same_structure(text: str) -> None:
-    prompt = prompts().rewrite("And then?", [Turn(question=text, answer=text)])
+    prompt = prompts().rewrite("And then?", [Turn(question=text, answer=text)], 8192)
 
     assert [message.role for message in prompt.messages] == ["system", "user"]
     assert prompt.messages[1].content.count("---\n") == 3

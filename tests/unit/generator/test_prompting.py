@@ -110,12 +110,13 @@ words = st.sampled_from(
     ["word", "слово", "[1]", "2024", "语言", "\n", "\n\n", "`x`", "---", "<|im_start|>", "."]
 )
 texts = st.lists(words, min_size=1, max_size=120).map(" ".join)
+short = st.lists(words, min_size=1, max_size=3).map(" ".join)
 
 
 @given(
     question=texts,
     turns=st.lists(st.builds(Turn, question=texts, answer=texts), max_size=4),
-    contents=st.lists(texts, min_size=1, max_size=8),
+    contents=st.lists(texts, min_size=1, max_size=8) | st.lists(short, min_size=20, max_size=60),
     context=st.integers(2048, 6000),
 )
 def test_a_prompt_fits_into_the_context(
@@ -140,13 +141,48 @@ def _is_part(kept: Passage, found: list[Passage]) -> bool:
 
 
 def test_rewriting_shows_the_conversation_and_the_question() -> None:
-    prompt = prompts().rewrite("А когда?", HISTORY)
+    prompt = prompts().rewrite("А когда?", HISTORY, 8192)
 
     assert "Перепиши" in prompt.messages[0].content
     assert prompt.messages[1].content == (
         f"--- {CODE} conversation ---\nQ: What is France?\nA: A country.\nQ: Big?\nA: Yes.\n"
         f"--- {CODE} end ---\n--- {CODE} question ---\nА когда?\n--- {CODE} end ---"
     )
+
+
+@given(question=texts, turns=st.lists(st.builds(Turn, question=texts, answer=texts), min_size=1, max_size=12))
+def test_what_a_rewriting_needs_fits_into_the_smallest_context(question: str, turns: list[Turn]) -> None:
+    try:
+        prompt = prompts().rewrite(question, turns, 2048)
+    except QuestionTooLong:
+        assert estimated_tokens(question) > 500
+        return
+
+    used = sum(estimated_tokens(message.content) for message in prompt.messages)
+    assert used + CHAT_TOKENS + prompt.max_tokens <= 2048
+    assert "conversation ---" in prompt.messages[1].content
+
+
+def test_a_follow_up_that_fills_the_context_is_not_rewritten() -> None:
+    with pytest.raises(QuestionTooLong, match="shorter question"):
+        prompts().rewrite("слово " * 600, HISTORY, 2048)
+
+
+def test_a_russian_question_gets_a_passage_in_the_smallest_context() -> None:
+    found = [passage("Слово за словом. " * 100)]
+    composed = prompts().answer("Какое слово?", "Какое слово?", (), found, 2048, 512)
+
+    assert len(composed.passages) == 1
+
+
+def test_the_ends_of_lines_between_many_passages_are_counted() -> None:
+    found = [passage(f"Word {no}.", str(no)) for no in range(60)]
+    for context in range(1500, 1560):
+        composed = prompts().answer("Who?", "Who?", (), found, context, 512)
+
+        used = sum(estimated_tokens(message.content) for message in composed.prompt.messages)
+        assert used + CHAT_TOKENS + 512 <= context
+        assert len(composed.passages) > 5
 
 
 def test_the_code_is_in_nothing_that_others_say() -> None:
@@ -157,7 +193,7 @@ def test_the_code_is_in_nothing_that_others_say() -> None:
 
 def test_codes_are_drawn_anew() -> None:
     ask = load_prompts(None)
-    prompts = {ask.rewrite("Who?", HISTORY).messages[1].content for _ in range(20)}
+    prompts = {ask.rewrite("Who?", HISTORY, 8192).messages[1].content for _ in range(20)}
 
     assert len(prompts) == 20
 

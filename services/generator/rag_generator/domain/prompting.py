@@ -25,11 +25,11 @@ MAX_TURN = 1000
 REWRITE_TOKENS = 200
 """Of a rewritten question."""
 REWRITE_HISTORY_TOKENS = 1500
-"""Of the conversation before it: with a long question and the answer it fits into 4,096."""
+"""Of the conversation before it, at most."""
 
 
 class QuestionTooLong(PermanentError):
-    """Beside the question there is no room for a passage."""
+    """Beside the question there is no room for a passage, or for what it follows up."""
 
     code = "question_too_long"
 
@@ -85,7 +85,7 @@ class Prompts:
         conversation = _conversation(code, history, room // HISTORY_SHARE)
         room -= estimated_tokens(conversation)
         numbered = f"[{len(passages)}]"
-        chosen = choose(passages, room, lambda passage: estimated_tokens(_passage(code, numbered, passage)))
+        chosen = choose(passages, room, lambda passage: _cost(code, numbered, passage))
         if passages and not chosen:
             raise QuestionTooLong(
                 f"beside the question no passage fits into the model's context of {context_tokens} tokens;"
@@ -95,12 +95,26 @@ class Prompts:
         user = self._user(language, _passages(code, ordered), conversation, asked)
         return Composed(_prompt(system, user, max_tokens), ordered)
 
-    def rewrite(self, question: str, history: Sequence[Turn]) -> Prompt:
-        """How a follow-up would be asked without the conversation before it."""
+    def rewrite(self, question: str, history: Sequence[Turn], context_tokens: int) -> Prompt:
+        """How a follow-up would be asked without the conversation before it.
+
+        By :func:`estimated_tokens`, prompt and answer together are not longer than ``context_tokens``.
+
+        :raises QuestionTooLong: not even the last turn fits beside the question.
+        """
         code = self._code_for([question, *_texts(history)])
-        conversation = _conversation(code, history, REWRITE_HISTORY_TOKENS)
         system = self._templates.text("rewrite", template_language(question))
-        return _prompt(system, f"{conversation}\n{_asked(code, question, question)}", REWRITE_TOKENS)
+        asked = _asked(code, question, question)
+        room = (
+            context_tokens - REWRITE_TOKENS - CHAT_TOKENS - estimated_tokens(system) - estimated_tokens(asked)
+        )
+        conversation = _conversation(code, history, min(REWRITE_HISTORY_TOKENS, room - 1))
+        if history and not conversation:
+            raise QuestionTooLong(
+                f"beside the question no earlier one fits into the model's context of {context_tokens}"
+                " tokens; ask a shorter question, or give the model a larger context (RAG_LLM_CONTEXT_TOKENS)"
+            )
+        return _prompt(system, f"{conversation}\n{asked}", REWRITE_TOKENS)
 
     def not_found(self, question: str) -> str:
         """What is said where the documents say nothing."""
@@ -134,6 +148,11 @@ def _all_text(passage: Passage) -> str:
 def _passages(code: str, passages: Sequence[Passage]) -> str:
     parts = [_passage(code, f"[{n}]", passage) for n, passage in enumerate(passages, 1)]
     return "\n".join([*parts, boundary(code, "end")])
+
+
+def _cost(code: str, label: str, passage: Passage) -> int:
+    """Tokens of a passage among others, with the end of its last line."""
+    return estimated_tokens(_passage(code, label, passage)) + 1
 
 
 def _passage(code: str, label: str, passage: Passage) -> str:

@@ -49,7 +49,9 @@ class RewriteFollowUp:
         self._free -= 1
         try:
             async with asyncio.timeout(left):
-                text = await _first_line(llm, self._prompts.rewrite(question, tuple(history)), left)
+                text = await _first_line(
+                    llm, self._prompts.rewrite(question, tuple(history), llm.context_tokens), left
+                )
         except TimeoutError:
             raise ModelUnavailable(f"the model has not rewritten the question in {left:.2g} s") from None
         finally:
