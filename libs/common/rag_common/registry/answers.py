@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from asyncpg import Record
+from asyncpg import ForeignKeyViolationError, Record
 from pydantic import JsonValue
 
 from rag_common.errors import PermanentError
@@ -174,10 +174,22 @@ class Answers:
     ) -> bool:
         """Say what the owner thinks of an answer, instead of what was said before; whether that was nothing.
 
-        :raises UnknownAnswer: none of this owner.
+        :raises UnknownAnswer: none of this owner, or not any more.
         """
+        try:
+            created = await self._give_feedback(tenant, owner, answer_id, rating, comment)
+        except ForeignKeyViolationError as error:
+            # it was removed while this statement ran
+            raise UnknownAnswer(answer_id) from error
+        if created is None:
+            raise UnknownAnswer(answer_id)
+        return created
+
+    async def _give_feedback(
+        self, tenant: str, owner: str, answer_id: str, rating: Rating, comment: str | None
+    ) -> bool | None:
         async with self._database.connection() as connection:
-            created = await connection.fetchval(
+            created: bool | None = await connection.fetchval(
                 # xmax is 0 in a row that was inserted, and not updated, by this statement
                 "INSERT INTO feedback (answer_id, owner, rating, comment) "
                 "SELECT id, owner, $4, $5 FROM answers WHERE tenant = $1 AND owner = $2 AND id = $3 "
@@ -189,11 +201,9 @@ class Answers:
                 rating,
                 comment,
             )
-        if created is None:
-            raise UnknownAnswer(answer_id)
-        return bool(created)
+        return created
 
-    async def forget(self, before: datetime, limit: int = 500) -> int:
+    async def forget(self, before: datetime, limit: int = 100) -> int:
         """Remove answers outside conversations that are older, with their feedback; how many there were."""
         async with self._database.connection() as connection:
             done: str = await connection.execute(
