@@ -140,6 +140,9 @@ class _Service:
                 end_answers(self._inbox, self.stopping, settings.graceful_timeout),
                 keep_reconciling(reconciler, settings.reconcile_interval, self.metrics),
                 keep_forgetting(registry.answers, settings.answer_retention_days, settings.sweep_interval),
+                keep_forgetting(
+                    registry.conversations, settings.answer_retention_days, settings.sweep_interval
+                ),
             ):
                 await stack.enter_async_context(in_background(work))
             yield

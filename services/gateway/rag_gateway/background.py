@@ -18,7 +18,7 @@ from rag_gateway.metrics import GatewayMetrics
 ANSWERS_SHARE = 0.8
 """Of the graceful timeout: after it the server cuts connections."""
 _CONNECT_POLL = 0.1
-_FORGOTTEN_AT_ONCE = 500
+_FORGOTTEN_AT_ONCE = 100
 _FORGETTING_PAUSE = 0.5
 """Seconds between two of these batches."""
 _log = structlog.get_logger(__name__)
@@ -94,18 +94,18 @@ async def keep_reconciling(reconciler: Reconciler, interval: float, metrics: Gat
             _log.info("reconciled", **done)
 
 
-class OldAnswers(Protocol):
+class OldRows(Protocol):
     async def forget(self, before: datetime, limit: int) -> int: ...
 
 
-async def keep_forgetting(answers: OldAnswers, days: int, interval: float) -> None:
-    """Every ``interval`` seconds remove answers outside conversations that are older than so many days."""
+async def keep_forgetting(rows: OldRows, days: int, interval: float) -> None:
+    """Every ``interval`` seconds remove what is older than so many days."""
     pause = interval
     while True:
         await asyncio.sleep(pause)
         pause = interval
         try:
-            removed = await answers.forget(datetime.now(UTC) - timedelta(days=days), _FORGOTTEN_AT_ONCE)
+            removed = await rows.forget(datetime.now(UTC) - timedelta(days=days), _FORGOTTEN_AT_ONCE)
             if removed == _FORGOTTEN_AT_ONCE:
                 # in small batches: none of them holds locks for long
                 pause = _FORGETTING_PAUSE

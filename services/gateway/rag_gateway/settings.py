@@ -75,7 +75,8 @@ class GatewaySettings(DatabaseSettings):
         90,
         ge=1,
         le=36500,
-        description="Days for which answers outside of conversations are kept, with their feedback.",
+        description="Days for which conversations are kept after their last answer, and answers outside of"
+        " conversations, each with the feedback on it.",
     )
     reconcile_interval: float = Field(15.0, gt=0, description="Seconds between two turns of the reconciler.")
     reconcile_margin: float = Field(

@@ -202,7 +202,7 @@ async def test_bad_feedback_is_refused(gateway: Gateway) -> None:
         problem(response, 422, "invalid_request")
 
 
-async def test_old_answers_are_forgotten(
+async def test_old_answers_and_conversations_are_forgotten(
     place: Place, registry: Registry, jetstream: JetStreamContext
 ) -> None:
     async with running_gateway(
@@ -210,7 +210,10 @@ async def test_old_answers_are_forgotten(
     ) as gateway:
         async with generator(gateway.jetstream, gateway.topology, says("28 days")):
             old, new = await ask(gateway, "old?"), await ask(gateway, "new?")
+            conversation = (await begin(gateway))["id"]
+            await ask(gateway, "old?", conversation)
         async with registry.database.connection() as connection:
+            await connection.execute("UPDATE conversations SET updated_at = now() - interval '2 days'")
             await connection.execute(
                 "UPDATE answers SET created_at = created_at - interval '2 days' WHERE id = $1",
                 old["answer_id"],

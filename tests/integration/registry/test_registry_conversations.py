@@ -48,6 +48,20 @@ async def questions(registry: Registry, conversation: str, *principals: str, las
     return [each.question for each in given]
 
 
+async def waiting_for_a_lock(registry: Registry) -> None:
+    """Until a statement of this database does."""
+    async with registry.database.connection() as connection:
+        waiting = await connection.prepare(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+            "AND wait_event_type = 'Lock'"
+        )
+        for _ in range(500):
+            if await waiting.fetchval():
+                return
+            await asyncio.sleep(0.01)
+    raise AssertionError("nothing waits for a lock")
+
+
 async def count(registry: Registry, table: str) -> int:
     async with registry.database.connection() as connection:
         rows: int = await connection.fetchval(f"SELECT count(*) FROM {table}")  # noqa: S608
@@ -191,6 +205,35 @@ async def test_withheld_answers_do_not_use_up_the_history(registry: Registry) ->
         documents = (new_id(),) if number > 1 else ()
         await registry.answers.record(TENANT, OWNER, answer(conversation, f"q{number}", documents=documents))
     assert await questions(registry, conversation, last=2) == ["q0", "q1"]
+
+
+async def test_feedback_on_an_answer_that_is_being_removed_finds_none(registry: Registry) -> None:
+    kept = answer(None)
+    await registry.answers.record(TENANT, OWNER, kept)
+    async with registry.database.transaction() as connection:
+        await connection.execute("DELETE FROM answers")
+        giving = asyncio.create_task(registry.answers.give_feedback(TENANT, OWNER, kept.id, "up", None))
+        await waiting_for_a_lock(registry)
+    with pytest.raises(UnknownAnswer):
+        await giving
+
+
+async def test_conversations_are_forgotten_when_nobody_continues_them(registry: Registry) -> None:
+    """Those without an answer after a day."""
+    old, continued, empty, begun = [await begin(registry) for _ in range(4)]
+    for conversation in (old, continued):
+        await registry.answers.record(TENANT, OWNER, answer(conversation))
+    async with registry.database.connection() as connection:
+        for conversation, days in ((old, 10), (continued, 8), (empty, 2)):
+            await connection.execute(
+                "UPDATE conversations SET updated_at = updated_at - make_interval(days => $2) WHERE id = $1",
+                conversation,
+                days,
+            )
+    before = datetime.now(UTC) - timedelta(days=9)
+    assert [await registry.conversations.forget(before, limit=1) for _ in range(3)] == [1, 1, 0]
+    assert [each.id for each in await registry.conversations.page(TENANT, OWNER)] == [begun, continued]
+    assert await count(registry, "answers") == 1
 
 
 async def test_old_answers_outside_of_conversations_are_forgotten_in_batches(registry: Registry) -> None:

@@ -23,6 +23,8 @@ UPGRADE = (
     )
     """,
     "CREATE INDEX conversations_list ON conversations (tenant, owner, updated_at DESC, id DESC)",
+    "CREATE INDEX conversations_untouched ON conversations (updated_at)",
+    "CREATE INDEX conversations_empty ON conversations (updated_at) WHERE answers = 0",
     """
     CREATE TABLE answers (
         id uuid PRIMARY KEY,

@@ -1,12 +1,15 @@
 """Conversations. A row belongs to its owner, the name of a caller within the tenant; nobody else sees it."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from asyncpg import Record
 
 from rag_common.errors import PermanentError
 from rag_common.registry.database import Database
+
+EMPTY_AGE = timedelta(days=1)
+"""How long a conversation waits for its first answer."""
 
 
 class UnknownConversation(PermanentError):
@@ -100,3 +103,17 @@ class Conversations:
             )
         if done == "DELETE 0":
             raise UnknownConversation(conversation_id)
+
+    async def forget(self, before: datetime, limit: int = 100) -> int:
+        """Remove those that nobody has continued since, and those that have waited for :data:`EMPTY_AGE` for
+        their first answer, with all that is in them; how many there were."""
+        async with self._database.connection() as connection:
+            done: str = await connection.execute(
+                "DELETE FROM conversations WHERE id IN (SELECT id FROM conversations "
+                "WHERE updated_at < $1 OR (answers = 0 AND updated_at < clock_timestamp() - $2::interval) "
+                "ORDER BY updated_at LIMIT $3 FOR UPDATE SKIP LOCKED)",
+                before,
+                EMPTY_AGE,
+                limit,
+            )
+        return int(done.removeprefix("DELETE "))

@@ -21,7 +21,11 @@ ConversationId = Annotated[uuid.UUID, Path(description="Id of the conversation, 
 async def create(
     body: NewConversation, caller: CallerDep, gateway: GatewayDep, response: Response
 ) -> ConversationView:
-    """Ask with its id as `conversation_id`: a question is then understood from those before it."""
+    """Ask with its id as `conversation_id`: a question is then understood from those before it.
+
+    It is removed when nobody has asked in it for a day, or, once it has an answer, for as long as the
+    installation keeps answers (90 days unless it says otherwise).
+    """
     conversation = await gateway.registry.conversations.create(
         caller.tenant, caller.name, str(uuid.uuid4()), body.title
     )
