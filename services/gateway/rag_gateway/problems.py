@@ -39,6 +39,7 @@ _STATUS = {
     "malformed_body": 400,
     "too_large": 413,
     "field_too_large": 413,
+    "message_too_large": 413,
     "invalid_file_name": 422,
     "invalid_cursor": 422,
     "fields_of_one_file": 422,

@@ -43,6 +43,7 @@ async def answer(error: Exception | None, method: str = "GET", **options: Any) -
         (UnknownDocument("a"), 404, "unknown_document"),
         (CollectionExists("taken"), 409, "collection_exists"),
         (IdempotencyConflict("used"), 409, "idempotency_conflict"),
+        (PermanentError("too long", code="message_too_large"), 413, "message_too_large"),
         (Overloaded("full"), 503, "overloaded"),
         (TransientError("away"), 503, "unavailable"),
         (TransientError("down", code="registry_unavailable"), 503, "registry_unavailable"),
