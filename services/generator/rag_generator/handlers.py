@@ -20,6 +20,7 @@ from rag_common.contracts import (
 from rag_common.errors import RagError, TransientError
 from rag_generator.domain.answering import AnswerQuestion, Outcome, TooLate
 from rag_generator.domain.choosing import Models
+from rag_generator.domain.frames import first_attempt
 from rag_generator.domain.rewriting import RewriteFollowUp
 from rag_generator.domain.transmission import Unwanted
 
@@ -63,16 +64,19 @@ def answer_handler(
         except RagError as error:
             meter.failed(error.code)
             _log.warning("answer_failed", code=error.code, reason=error.message)
-            await tell(ask, error.code, error.message)
+            await tell(ask, job, error.code, error.message)
         except Exception:
             meter.failed("internal_error")
             failure = "the question could not be answered; the log of the generator says why"
-            await tell(ask, "internal_error", failure)
+            await tell(ask, job, "internal_error", failure)
             raise
 
-    async def tell(ask: GenerateAnswer, code: str, message: str) -> None:
+    async def tell(ask: GenerateAnswer, job: Job, code: str, message: str) -> None:
+        # whichever of this delivery's two has failed, it is below those of the next one
+        last = first_attempt(ask.attempt, job.attempt) + 1
+        failed = QueryFailed(query_id=ask.query_id, attempt=last, code=code, message=message)
         try:
-            await reply(ask.reply_to, QueryFailed(query_id=ask.query_id, code=code, message=message))
+            await reply(ask.reply_to, failed)
         except TransientError as error:
             _log.warning("failure_not_told", code=code, reason=error.message)
 

@@ -97,7 +97,11 @@ class Talk:
         )
 
     async def fail(self, code: str, message: str) -> None:
-        await self.send(QueryFailed(query_id=self.query.query_id, code=code, message=message))
+        """Of the attempt that was opened last, or of the search before any."""
+        attempt = self.attempt or None
+        await self.send(
+            QueryFailed(query_id=self.query.query_id, attempt=attempt, code=code, message=message)
+        )
 
     async def send(self, message: Message) -> None:
         await self._client.publish(self.query.reply_to, message.encode())

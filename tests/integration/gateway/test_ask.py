@@ -9,7 +9,7 @@ from ask_support import CITATION, PASSAGE, Others, Talk, answering, events_of, s
 from gateway_support import PATIENCE, Gateway, Place, eventually, problem, running_gateway
 from nats.js import JetStreamContext
 
-from rag_common.contracts import AnswerDelta, Eq, RetrievePassages, SentenceGrounding
+from rag_common.contracts import AnswerDelta, Eq, QueryFailed, RetrievePassages, SentenceGrounding
 from rag_common.registry import Registry
 from rag_gateway.shapes.ask import AskAnswer
 
@@ -149,6 +149,23 @@ async def test_a_second_attempt_starts_the_text_anew(gateway: Gateway) -> None:
     assert answer["citations"] == []
     assert answer["degraded"]
     assert events[-1][1]["reason"] == answer["reason"] == "the model has failed"
+
+
+async def test_a_failure_of_an_attempt_that_was_overtaken_is_dropped(gateway: Gateway) -> None:
+    async def overtaken(talk: Talk) -> None:
+        query_id = talk.query.query_id
+        await talk.open(1)
+        await talk.open(3)
+        await talk.say("28 ")
+        await talk.send(QueryFailed(query_id=query_id, attempt=2, code="internal_error", message="killed"))
+        await talk.send(QueryFailed(query_id=query_id, code="embedder_unavailable", message="searched again"))
+        await talk.say("days")
+        await talk.end()
+
+    async with answering(gateway.jetstream, gateway.topology, overtaken):
+        events = await streamed(gateway.http)
+    assert events[-1][0] == "done"
+    assert text_of(events) == "28 days"
 
 
 async def gap(talk: Talk) -> None:

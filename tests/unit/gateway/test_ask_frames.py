@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag_common.contracts import AnswerDelta, AnswerDone, AnswerOpened
+from rag_common.contracts import AnswerDelta, AnswerDone, AnswerOpened, QueryFailed
 from rag_gateway.domain.answers import AnswerBroken, AnswerEvent, CollectedAnswer
 from rag_gateway.domain.frames import FrameOrder
 
@@ -113,3 +113,15 @@ def test_an_attempt_that_was_overtaken_is_not_wanted() -> None:
     assert not order.admit(opened(1))
     assert not any(order.wanted(frame) for frame in frames_of(1, 3))
     assert all(order.wanted(frame) for frame in frames_of(2, 3))
+
+
+@pytest.mark.parametrize(
+    ("newest", "failed", "ends"),
+    [(None, None, True), (None, 2, True), (1, None, False), (1, 2, True), (3, 2, False), (3, 4, True)],
+)
+def test_only_the_newest_attempt_can_fail(newest: int | None, failed: int | None, ends: bool) -> None:
+    """A search that is delivered again after its answer was begun fails without an attempt."""
+    order = FrameOrder()
+    if newest is not None:
+        order.admit(opened(newest))
+    assert order.ends(QueryFailed(query_id="q", attempt=failed, code="x", message="y")) == ends

@@ -63,7 +63,7 @@ async def test_what_cannot_be_used_ends_the_answer(body: bytes) -> None:
 async def test_a_failure_is_the_last_frame() -> None:
     frames = FrameQueue()
     frames.put(opened())
-    assert not frames.put(QueryFailed(query_id="q", code="x", message="y").encode())
+    assert not frames.put(QueryFailed(query_id="q", attempt=2, code="x", message="y").encode())
     assert [(await frames.next()).kind for _ in range(2)] == ["opened", "failed"]
 
 

@@ -116,6 +116,9 @@ class QueryFailed(Message):
 
     kind: Literal["failed"] = "failed"
     query_id: str
+    attempt: int | None = None
+    """The last one that the failed delivery could have opened (see :class:`AnswerOpened`); those of later
+    deliveries are not concerned. ``None``: the search has failed; no answer that was opened is concerned."""
     code: str
     message: str
 

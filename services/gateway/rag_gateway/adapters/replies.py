@@ -117,7 +117,8 @@ class FrameQueue:
         try:
             frame = _FRAME.validate_json(body)
             if isinstance(frame, QueryFailed):
-                self._add(frame)
+                if self._order.ends(frame):
+                    self._add(frame)
                 return False
             if self._order.admit(frame):
                 self._add(frame)

@@ -37,6 +37,13 @@ class FrameOrder:
         self._sequence = frame.sequence
         return True
 
+    def ends(self, failure: QueryFailed) -> bool:
+        """Whether a failure is that of the answer: not if its attempt was overtaken.
+
+        One without an attempt is from before the first, and concerns none that has been opened.
+        """
+        return (failure.attempt or 0) >= self._attempt
+
     def wanted(self, frame: AnswerEvent) -> bool:
         """Whether the attempt that a frame belongs to is the newest."""
         return frame.attempt >= self._attempt
