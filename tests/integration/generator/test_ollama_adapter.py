@@ -9,6 +9,7 @@ import pytest
 
 from rag_common.testing.ollama_server import BUSY, MODEL, VERSION, Generation, OllamaServer
 from rag_generator.adapters.models import open_models
+from rag_generator.domain import choosing
 from rag_generator.domain.choosing import Models
 from rag_generator.domain.llm import (
     LLM,
@@ -206,6 +207,47 @@ async def test_the_model_is_loaded_before_the_first_question(ollama: OllamaServe
     assert body["keep_alive"] == "30m"
 
 
+async def reason(models: Models) -> str | None:
+    return (await models.describe("v1")).reason
+
+
+async def test_a_model_that_was_unloaded_is_loaded_again_before_anybody_asks(
+    ollama: OllamaServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choosing, "RECHECK_SECONDS", 0.01)
+    async with open_models(settings(ollama)):
+        for _ in range(2):
+            await eventually(lambda: MODEL in ollama.loaded)
+            ollama.loaded.clear()
+        await eventually(lambda: MODEL in ollama.loaded)
+
+
+async def test_a_question_to_a_model_that_is_being_loaded_waits_for_it(ollama: OllamaServer) -> None:
+    ollama.load_seconds = 0.5
+    async with open_models(settings(ollama)) as models:
+        assert await reason(models) == f"the model {MODEL} is being loaded"
+        llm = models.current()
+        assert llm is not None
+        assert await text_of(llm) == "A fake answer [1]."
+        await models.refresh()
+        assert await reason(models) is None
+
+
+@pytest.mark.parametrize(("keep_alive", "again"), [("0", False), ("1ms", False), ("5m", True), ("-1m", True)])
+async def test_a_model_that_ollama_lets_go_by_our_own_wish_is_left_unloaded(
+    ollama: OllamaServer, keep_alive: str, again: bool
+) -> None:
+    async with open_models(settings(ollama, ollama_keep_alive=keep_alive)) as models:
+        await eventually(lambda: MODEL in ollama.loaded)
+        llm = models.current()
+        assert llm is not None
+        await text_of(llm)
+        ollama.loaded.clear()
+        await asyncio.sleep(0.01)
+        await models.refresh()
+        assert (await reason(models) is not None) == again
+
+
 async def test_an_ollama_that_keeps_failing_is_left_alone(ollama: OllamaServer, llm: LLM) -> None:
     ollama.usual = Generation(ending="cut")
     for _ in range(3):
@@ -218,6 +260,7 @@ async def test_an_ollama_that_keeps_failing_is_left_alone(ollama: OllamaServer, 
 
 
 async def test_auto_takes_ollama_where_it_has_the_model(ollama: OllamaServer) -> None:
+    ollama.loaded.add(MODEL)
     async with open_models(settings(ollama)) as models:
         described = await models.describe("v1")
         assert (described.adapter, described.model, described.models) == ("ollama", MODEL, (MODEL,))
@@ -242,6 +285,7 @@ async def test_auto_quotes_without_ollama(ollama: OllamaServer) -> None:
         assert models.current() is None
         assert (await models.describe("v1")).reason == "Ollama does not answer"
         ollama.start()
+        ollama.loaded.add(MODEL)
         await models.refresh()
         assert (await models.describe("v1")).reason is None
 

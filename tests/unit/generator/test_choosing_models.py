@@ -2,7 +2,8 @@
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -23,7 +24,11 @@ class FakeEndpoint:
     def __init__(self, *names: str, error: RagError | None = None) -> None:
         self.names = names
         self.error = error
-        self.prepared = asyncio.Semaphore(0)
+        self.loads = asyncio.Semaphore(0)
+        self.load_error: Exception | None = None
+        self.loaded = True
+        self.may_load = asyncio.Event()
+        self.may_load.set()
         self.looked = 0
         self.looks = asyncio.Semaphore(0)
 
@@ -44,10 +49,15 @@ class FakeEndpoint:
     def missing(self, names: Sequence[str]) -> ModelMissing | None:
         return None if self.model in names else ModelMissing("there is no small")
 
-    async def prepare(self) -> None:
-        self.prepared.release()
-        if self.error:
-            raise self.error
+    async def needs_loading(self) -> bool:
+        return not self.loaded
+
+    async def load(self) -> None:
+        self.loads.release()
+        await self.may_load.wait()
+        if self.load_error:
+            raise self.load_error
+        self.loaded = True
 
 
 AWAY = ModelUnavailable("it does not answer")
@@ -140,24 +150,85 @@ async def test_a_change_is_logged_and_nothing_else(capsys: pytest.CaptureFixture
     assert "there is no small" in lines[1]
 
 
-async def test_a_model_is_loaded_when_it_can_first_be_used_and_after_its_endpoint_was_away(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choosing, "CHECK_SECONDS", 0.001)
     monkeypatch.setattr(choosing, "RECHECK_SECONDS", 0.001)
-    endpoint = FakeEndpoint(error=AWAY)
+
+
+@asynccontextmanager
+async def watched(endpoint: FakeEndpoint) -> AsyncIterator[Models]:
     models = Models(endpoint, optional=True)
     await models.refresh()
     watching = asyncio.create_task(models.watch())
     try:
-        endpoint.error, endpoint.names = None, ("small",)
-        await asyncio.wait_for(endpoint.prepared.acquire(), 10)
-        endpoint.error = AWAY
-        for _ in range(endpoint.looked + 2):
-            await asyncio.wait_for(endpoint.looks.acquire(), 10)
-        assert endpoint.prepared.locked(), "once is enough"
-        endpoint.error = None
-        await asyncio.wait_for(endpoint.prepared.acquire(), 10)
+        yield models
     finally:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
+
+
+async def looks(endpoint: FakeEndpoint) -> None:
+    """Wait for one that begins from now on, and its end."""
+    while not endpoint.looks.locked():
+        await endpoint.looks.acquire()
+    for _ in range(2):
+        await asyncio.wait_for(endpoint.looks.acquire(), 10)
+
+
+async def told(models: Models, reason: str | None) -> None:
+    async with asyncio.timeout(10):
+        while (await models.describe("v1")).reason != reason:  # noqa: ASYNC110 - nothing announces it
+            await asyncio.sleep(0.001)
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_model_is_loaded_whenever_it_is_not() -> None:
+    endpoint = FakeEndpoint("small")
+    async with watched(endpoint) as models:
+        await looks(endpoint)
+        assert endpoint.loads.locked(), "it is loaded"
+        for _ in range(2):
+            endpoint.loaded = False
+            await asyncio.wait_for(endpoint.loads.acquire(), 10)
+            await told(models, None)
+            await looks(endpoint)
+            assert endpoint.loads.locked(), "once is enough"
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_model_that_is_being_loaded_is_told_as_such_and_chosen_all_the_same() -> None:
+    endpoint = FakeEndpoint("small")
+    endpoint.loaded = False
+    endpoint.may_load.clear()
+    async with watched(endpoint) as models:
+        await asyncio.wait_for(endpoint.loads.acquire(), 10)
+        described = await models.describe("v1")
+        assert (described.adapter, described.reason) == ("ollama", "the model small is being loaded")
+        assert models.current() is endpoint
+        endpoint.may_load.set()
+        await told(models, None)
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_model_that_cannot_be_loaded_is_tried_again() -> None:
+    endpoint = FakeEndpoint("small")
+    endpoint.loaded = False
+    endpoint.load_error = ModelUnavailable("too little memory")
+    async with watched(endpoint) as models:
+        await told(models, "too little memory")
+        endpoint.load_error = None
+        await told(models, None)
+    assert endpoint.loaded
+
+
+@pytest.mark.usefixtures("quick")
+async def test_no_bug_ends_the_watch(capsys: pytest.CaptureFixture[str]) -> None:
+    endpoint = FakeEndpoint("small")
+    endpoint.loaded = False
+    endpoint.load_error = RuntimeError("a bug")
+    async with watched(endpoint) as models:
+        await asyncio.wait_for(endpoint.loads.acquire(), 10)
+        endpoint.load_error = None
+        await told(models, None)
+    assert "model_not_watched" in capsys.readouterr().out

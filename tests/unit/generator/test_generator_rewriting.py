@@ -42,7 +42,10 @@ class FakeLLM:
     def missing(self, names: Sequence[str]) -> ModelMissing | None:
         return None
 
-    async def prepare(self) -> None:
+    async def needs_loading(self) -> bool:
+        return False
+
+    async def load(self) -> None:
         return
 
 

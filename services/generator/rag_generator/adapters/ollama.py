@@ -1,6 +1,8 @@
 """Ollama as a language model, by its own protocol."""
 
 import asyncio
+import math
+import time
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 
@@ -35,6 +37,8 @@ class Ollama:
         self.model = model
         self.context_tokens = context_tokens
         self._keep_alive = keep_alive
+        self._kept_until = math.inf
+        """When Ollama lets it go by our own wish; for ever until it has been used."""
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[Piece, None]:
         """See :class:`~rag_generator.domain.llm.LLM`."""
@@ -55,6 +59,7 @@ class Ollama:
             # Closing it closes the connection, which is how Ollama learns that nobody reads any more.
             async with aclosing(chunks):  # type: ignore[type-var]  # an async generator, declared as less
                 async for chunk in chunks:
+                    self._used()
                     yield self._piece(chunk)
                     if chunk.done:
                         return
@@ -76,16 +81,27 @@ class Ollama:
         """See :class:`~rag_generator.domain.choosing.Endpoint`."""
         return None if has_model(self.model, names) else self._missing()
 
-    async def prepare(self) -> None:
+    async def needs_loading(self) -> bool:
+        """See :class:`~rag_generator.domain.choosing.Endpoint`."""
+        with self._translated():
+            async with asyncio.timeout(CHECK_TIMEOUT):
+                loaded = await self._client.ps()
+            if has_model(self.model, [model.model or "" for model in loaded.models]):
+                return False
+        return time.monotonic() < self._kept_until
+
+    async def load(self) -> None:
         """See :class:`~rag_generator.domain.choosing.Endpoint`."""
         with self._translated():
             async with asyncio.timeout(LOAD_TIMEOUT):
-                loaded = await self._client.ps()
-                if not has_model(self.model, [model.model or "" for model in loaded.models]):
-                    # With the context of the questions to come: another one would have it loaded again.
-                    await self._client.generate(
-                        self.model, keep_alive=self._keep_alive, options={"num_ctx": self.context_tokens}
-                    )
+                # With the context of the questions to come: another one would have it loaded again.
+                await self._client.generate(
+                    self.model, keep_alive=self._keep_alive, options={"num_ctx": self.context_tokens}
+                )
+        self._used()
+
+    def _used(self) -> None:
+        self._kept_until = time.monotonic() + _seconds(self._keep_alive)
 
     def _piece(self, chunk: ChatResponse) -> Piece:
         text = chunk.message.content or ""
@@ -130,6 +146,13 @@ class Ollama:
 
     def _missing(self) -> ModelMissing:
         return ModelMissing(f"Ollama does not have the model {self.model}: ragp models pull {self.model}")
+
+
+def _seconds(keep_alive: str) -> float:
+    """Of Ollama's notation; what is negative means for ever."""
+    amount = keep_alive.rstrip("hms")
+    seconds = int(amount) * {"ms": 0.001, "m": 60, "h": 3600}.get(keep_alive.removeprefix(amount), 1)
+    return seconds if seconds >= 0 else math.inf
 
 
 def has_model(model: str, names: Sequence[str]) -> bool:

@@ -153,8 +153,12 @@ class OpenAI:
         """See :class:`~rag_generator.domain.choosing.Endpoint`."""
         return self._missing() if names and self.model not in names else None
 
-    async def prepare(self) -> None:
-        """Such an endpoint has its model loaded."""
+    async def needs_loading(self) -> bool:
+        """Such an endpoint has its model loaded, or does not tell."""
+        return False
+
+    async def load(self) -> None:
+        """Nothing to do."""
 
     def _missing(self) -> ModelMissing:
         return ModelMissing(f"the language model's endpoint does not have {self.model}: see RAG_LLM_MODEL")

@@ -43,7 +43,15 @@ class Endpoint(Protocol):
     def missing(self, names: Sequence[str]) -> ModelMissing | None:
         """What is wrong if the endpoint has these models and no others."""
 
-    async def prepare(self) -> None:
+    async def needs_loading(self) -> bool:
+        """Whether the model is there but not loaded, and not because it has been idle for as long as the
+        settings allow.
+
+        :raises ModelUnavailable: the endpoint does not answer.
+        :raises ModelRefused: it answers, but not us.
+        """
+
+    async def load(self) -> None:
         """Load the model, which may take minutes, so that no question has to wait for it.
 
         :raises ModelUnavailable: it was not loaded.
@@ -72,7 +80,7 @@ class Models:
         self._names: tuple[str, ...] = ()
         self._reason: str | None = None
         self._told: GeneratorDescription | None = None
-        self._prepared = False
+        self._unloaded = False
 
     def current(self) -> LLM | None:
         """Who answers the next question. ``None``: sentences are to be quoted, by the settings or because
@@ -94,36 +102,49 @@ class Models:
         """Look at the endpoint. Who answers is logged when it was not known, or has changed."""
         if self._endpoint is not None:
             self._reason = await self._look(self._endpoint)
-            self._prepared = self._prepared and self._reason is None
         now = await self.describe("")
         if self._told is None or (now.adapter, now.reason) != (self._told.adapter, self._told.reason):
             _log.info("model_chosen", adapter=now.adapter, model=now.model, reason=now.reason)
         self._told = now
 
     async def watch(self) -> None:
-        """Load the model whenever it has become usable, and look at the endpoint again, until cancelled."""
+        """Load the model whenever it is not, and look at the endpoint again, until cancelled.
+
+        While it is loaded, questions go to it all the same: they wait as long as for any first token.
+        """
         if self._endpoint is None:
             return
         while True:
-            if self._reason is None and not self._prepared:
-                await self._prepare(self._endpoint)
-            await asyncio.sleep(RECHECK_SECONDS if self._reason is None else CHECK_SECONDS)
-            await self.refresh()
+            try:
+                if self._unloaded:
+                    await self._load(self._endpoint)
+                await asyncio.sleep(RECHECK_SECONDS if self._reason is None else CHECK_SECONDS)
+                await self.refresh()
+            except Exception:  # noqa: BLE001 - a bug: else what is known would stay as it is for good
+                _log.exception("model_not_watched", model=self._endpoint.model)
+                await asyncio.sleep(CHECK_SECONDS)
 
     async def _look(self, endpoint: Endpoint) -> str | None:
         """What is wrong, if anything."""
+        self._unloaded = False
         try:
             self._names = await endpoint.models()
+            missing = endpoint.missing(self._names)
+            self._unloaded = missing is None and await endpoint.needs_loading()
         except RagError as error:
             return error.message
-        missing = endpoint.missing(self._names)
         self._usable = missing is None or not self._optional
-        return missing.message if missing else None
+        if missing:
+            return missing.message
+        notice = f"the model {endpoint.model} is being loaded"
+        return notice if self._unloaded else None
 
-    async def _prepare(self, endpoint: Endpoint) -> None:
-        self._prepared = True
+    async def _load(self, endpoint: Endpoint) -> None:
         try:
-            await endpoint.prepare()
+            await endpoint.load()
         except RagError as error:
-            # The first question has it loaded, or is told what is wrong.
+            # It is tried again after the next look; until then a question has it loaded, or is told why not.
+            self._reason = error.message
             _log.warning("model_not_loaded", model=endpoint.model, reason=error.message)
+        else:
+            await self.refresh()

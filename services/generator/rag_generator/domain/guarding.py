@@ -61,8 +61,11 @@ class GuardedLLM:
     def missing(self, names: Sequence[str]) -> ModelMissing | None:
         return self._endpoint.missing(names)
 
-    async def prepare(self) -> None:
-        await self._endpoint.prepare()
+    async def needs_loading(self) -> bool:
+        return await self._endpoint.needs_loading()
+
+    async def load(self) -> None:
+        await self._endpoint.load()
 
     async def stream(
         self, prompt: Prompt, *, turn_within: float = math.inf, begin_within: float = math.inf
@@ -123,7 +126,8 @@ class GuardedLLM:
                         piece = await anext(pieces, None)
                 except TimeoutError as error:
                     kind = _Hurried if hurried else ModelUnavailable
-                    raise kind(f"the model {self.model} said nothing for {limit:.3g} s") from error
+                    failure = f"the model {self.model} said nothing for {limit:.3g} s"
+                    raise kind(failure) from error
                 if piece is None:
                     return
                 # Only text begins a new wait: some endpoints greet with an empty piece before they have
