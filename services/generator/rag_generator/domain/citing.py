@@ -2,10 +2,11 @@
 
 A marker is one to three digits in brackets, or several numbers: ``[1]``, ``[1, 2]``, ``[1-3]``, ``[^1]``,
 ``【1†…】``, ``[[1]]``, ``[passage 1]``. A number of a passage that was sent is written ``[n]``; the others
-go, with the blanks before them. Left as they stand are ``[2026]`` (four digits), ``[0, 1]``, ``array[0]``
-(a zero behind a letter), ``[Иванов]``, ``[text](link)``, and whatever is in a code span or a fenced block.
-Elsewhere ``list[5]`` is a marker, since models also write ``Paris[5]``. A marker never becomes a Markdown
-link: where ``(`` follows, or at the beginning of a line ``:``, a blank is put between.
+go, with the blanks before them. Left as they stand are ``[2026]`` (four digits), ``[0, 1]``, ``[5-10]`` with
+fewer than five passages, ``array[0]`` (a zero behind a letter), ``[Иванов]``, ``[text](link)``, and whatever
+is in a code span or a fenced block. Elsewhere ``list[5]`` is a marker, since models also write ``Paris[5]``.
+A marker never becomes a Markdown link: where ``(`` follows, or at the beginning of a line ``:``, a blank is
+put between.
 """
 
 import re

@@ -26,7 +26,8 @@ def numbers(content: str, known: int) -> list[int] | None:
     """The passages that a marker with this between its brackets refers to, each once; ``None``: it is no
     marker.
 
-    A list with a zero, such as ``[0, 1]``, is an interval or an index. Of a range ``1-3`` only numbers up to
+    A list with a zero, such as ``[0, 1]``, is an interval or an index; a range that begins behind the last of
+    the ``known`` passages, such as ``[5-10]`` mg, says something itself. Of a range ``1-3`` only numbers up to
     ``known`` are listed, and all others as they stand.
     """
     match = _MARKER.fullmatch(content)
@@ -34,6 +35,8 @@ def numbers(content: str, known: int) -> list[int] | None:
         return None
     ranges = [(int(first), int(last or first)) for first, last in _NUMBERS.findall(match["numbers"])]
     if any(0 in pair for pair in ranges) and ranges != [(0, 0)]:
+        return None
+    if any(0 < known < low < high for low, high in ranges) and all(known < low for low, _ in ranges):
         return None
     found: list[int] = []
     for low, high in ranges:
