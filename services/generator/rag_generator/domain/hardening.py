@@ -8,6 +8,8 @@ look-alikes, in the prompt only: characters nobody sees (text can hide in them),
 
 import re
 
+from rag_generator.domain.markers import BRACKETS, MAX_NUMBER, numbers
+
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0e-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f"
     "\ufe00-\ufe0f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e0fff]"
@@ -19,9 +21,10 @@ _NAMES = (
     "s|bos|eos|pad|unk|mask|cls|sep|sys|inst|system|user|assistant|human|bot|think|thinking|reasoning|tool|"
     "tools|tool_call|tool_calls|tool_response|tool_result|function_call|start_of_turn|end_of_turn|"
     "start_of_image|end_of_utterance|image_soft_token|extra_id_\\d+|unused\\d+|reserved_\\w+|fim_\\w+|"
-    "begin_of_\\w+|end_of_\\w+|\\w+_token"
+    "begin_of_\\w+|end_of_\\w+|\\w+_token|sop|eop|eoh|eoa|eom|tokens_unused_\\d+"
 )
-"""Tokens in pointed brackets: of Llama 2, Mistral, Gemma, T5, Qwen, StarCoder and their descendants."""
+"""Tokens in pointed brackets: of Llama 2, Mistral, Gemma, T5, Qwen, StarCoder, GLM, InternLM and their
+descendants."""
 _CONTROL = re.compile(
     r"<{1,2}\s?(?=[|｜])"  # ChatML, Llama 3, Phi, DeepSeek
     rf"|<{{1,2}}(?=\s?/?\s?(?:{_NAMES})\s?/?>)",
@@ -29,11 +32,11 @@ _CONTROL = re.compile(
 )
 _BRACKETED = re.compile(
     r"\[(\s?/?\s?(?:INST|SYS|BOS|EOS|UNK|PAD|CLS|SEP|MASK|IMG\w*|TOOL_\w+|AVAILABLE_TOOLS|SYSTEM_PROMPT|"
-    r"THINK|ARGS|CALL_ID|PREFIX|MIDDLE|SUFFIX|MODEL_SETTINGS)\s?)\]",
+    r"THINK|ARGS|CALL_ID|PREFIX|MIDDLE|SUFFIX|MODEL_SETTINGS|[GS]MASK)\s?"
+    r"|\s?\|\s?/?\w{1,30}\s?\|\s?)\]",  # EXAONE
     re.IGNORECASE,
 )
 _CODE = re.compile(r"(```.*?(?:```|\Z)|`[^`\n]+`)", re.DOTALL)
-_MARKER = re.compile(r"[\[【［]\s?(\^?\d{1,3}(?:\s?[,;–-]\s?\d{1,3})*)\s?(?:†[^\n\]】］]{0,40})?[\]】］]")
 
 _RULE = "---"
 
@@ -83,5 +86,11 @@ def _without_markers(text: str) -> str:
     if not any(bracket in text for bracket in "[【［"):
         return text
     parts = _CODE.split(text)
-    parts[::2] = [_MARKER.sub(r"(\1)", part) for part in parts[::2]]
+    parts[::2] = [BRACKETS.sub(_round, part) for part in parts[::2]]
     return "".join(parts)
+
+
+def _round(match: re.Match[str]) -> str:
+    """What the answer's filter would take for a marker of any passage, in round brackets."""
+    content = match[1] or match[2]
+    return match[0] if numbers(content, MAX_NUMBER) is None else f"({content})"
