@@ -27,7 +27,7 @@ def numbers(content: str, known: int) -> list[int] | None:
     marker.
 
     A list with a zero, such as ``[0, 1]``, is an interval or an index; a range that begins behind the last of
-    the ``known`` passages, such as ``[5-10]`` mg, says something itself. Of a range ``1-3`` only numbers up to
+    the ``known`` passages, such as ``[5-10]`` mg, says something itself. Of a range ``1-3`` only numbers to
     ``known`` are listed, and all others as they stand.
     """
     match = _MARKER.fullmatch(content)
