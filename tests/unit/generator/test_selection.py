@@ -53,6 +53,25 @@ def test_nothing_is_chosen_where_too_little_would_be_left() -> None:
     assert choose([], 1000, cost) == ()
 
 
+def test_of_long_passages_no_more_is_weighed_than_the_budget_takes() -> None:
+    weighed: list[int] = []
+
+    def tokens(found: Passage) -> int:
+        weighed.append(len(found.text))
+        return 10 + len(found.text) // 4
+
+    found = [passage(words(60)), *(passage(words(4000), str(no)) for no in range(30))]
+
+    assert choose(found, tokens(found[0]) + 50, tokens) == (found[0],)
+    assert sum(weighed) <= 2 * len(found[0].text) + 31 * 8 * 50
+
+
+def test_a_long_passage_of_little_weight_is_chosen() -> None:
+    found = [passage("word"), passage(" " * 9000 + "word", "2")]
+
+    assert choose(found, 40, lambda part: len(part.text.strip())) == tuple(found)
+
+
 def test_documents_come_by_their_best_passage_and_each_from_its_beginning() -> None:
     late, other, early, last = (
         passage("late", "b", 900),

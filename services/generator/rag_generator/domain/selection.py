@@ -10,6 +10,8 @@ Cost = Callable[[Passage], int]
 """Tokens of a passage in the prompt."""
 SHORTEST = 40
 """Characters; less of a passage says nothing."""
+SPARSEST = 8
+"""Characters of a token: text has fewer, so what has more is not weighed as a whole."""
 
 
 def choose(passages: Sequence[Passage], budget: int, cost: Cost) -> tuple[Passage, ...]:
@@ -27,7 +29,7 @@ def choose(passages: Sequence[Passage], budget: int, cost: Cost) -> tuple[Passag
         return ()
     chosen, left = [first], budget - cost(first)
     for passage in passages[1:]:
-        size = cost(passage)
+        size = _cost_within(passage, left, cost)
         if size <= left:
             chosen.append(passage)
             left -= size
@@ -40,12 +42,20 @@ def in_reading_order(passages: Sequence[Passage]) -> tuple[Passage, ...]:
     return tuple(sorted(passages, key=lambda passage: (documents[_document(passage)], passage.start)))
 
 
+def _cost_within(passage: Passage, budget: int, cost: Cost) -> int:
+    """Its cost, or that of so much of it as is above ``budget`` anyway: work in proportion to the budget."""
+    beginning = SPARSEST * max(budget, SHORTEST)
+    if len(passage.text) > beginning and (least := cost(_until(passage, beginning))) > budget:
+        return least
+    return cost(passage)
+
+
 def _document(passage: Passage) -> tuple[str, int]:
     return passage.document_id, passage.generation
 
 
 def _cut(passage: Passage, budget: int, cost: Cost) -> Passage | None:
-    if cost(passage) <= budget:
+    if _cost_within(passage, budget, cost) <= budget:
         return passage
     sentences = [span.end for span in sentence_spans(passage.text)]
     words = [no for no, character in enumerate(passage.text) if character.isspace()]
