@@ -34,5 +34,8 @@ def reads(languages: tuple[str, ...], text: str) -> bool:
 
 def script_of(text: str) -> str | None:
     """The script of most letters, by the first word of their Unicode names; ``None`` without letters."""
-    scripts = Counter(unicodedata.name(letter, "UNKNOWN").split()[0] for letter in text if letter.isalpha())
+    scripts: Counter[str] = Counter()
+    for character, count in Counter(text).items():
+        if character.isalpha():
+            scripts[unicodedata.name(character, "UNKNOWN").split()[0]] += count
     return scripts.most_common(1)[0][0] if scripts else None

@@ -1,5 +1,6 @@
 """How well the sentences of an answer are supported."""
 
+import asyncio
 from collections.abc import Sequence
 
 import numpy as np
@@ -53,6 +54,25 @@ async def test_a_sentence_is_compared_with_what_it_cites() -> None:
     assert first == 1.0
     assert second is not None
     assert second < 0.95
+
+
+async def test_others_have_a_turn_while_long_passages_are_read() -> None:
+    turns: list[str] = []
+
+    class Encoder(BagOfLetters):
+        async def __call__(self, space: str, texts: Sequence[str]) -> NDArray[np.float32]:
+            turns.append("encoded")
+            return await super().__call__(space, texts)
+
+    async def other() -> None:
+        turns.append("other")
+
+    task = asyncio.create_task(other())
+    long = passage("Paris is the capital of France. " * 600, "fr")
+    await ground("Paris is the capital [1].", [], [long], Encoder(), MINILM)
+    await task
+
+    assert turns == ["other", "encoded"]
 
 
 async def test_a_sentence_without_marker_is_compared_with_everything() -> None:

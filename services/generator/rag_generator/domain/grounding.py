@@ -1,5 +1,6 @@
 """How well each sentence of an answer is supported by what it cites."""
 
+import asyncio
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -49,7 +50,8 @@ async def ground(
     sentences = [sentence for sentence in answer_sentences(text) if _words(sentence)]
     readable = [sentence for sentence in sentences if reads(languages, _words(sentence))]
     known = {citation.n for citation in citations}
-    supports = _supports(passages, languages, stems(text)) if readable else []
+    # beside the loop: with long passages it takes a while
+    supports = await asyncio.to_thread(_supports, passages, languages, stems(text)) if readable else []
     if not supports:
         return tuple(SentenceGrounding(text=sentence, score=None) for sentence in sentences)
     try:
