@@ -2,15 +2,16 @@
 
 from typing import Any
 
-from pydantic import BaseModel
+from rag_gateway.shapes.base import Described
 
 PATHS = ("/v1/chat/completions", "/v1/models", "/v1/embeddings")
 _NO_MODEL = frozenset({"unknown_collection", "unknown_space", "model_not_found"})
 _CODES = {"unauthorized": "invalid_api_key", **dict.fromkeys(_NO_MODEL, "model_not_found")}
 
 
-class OpenAIErrorDetails(BaseModel):
+class OpenAIErrorDetails(Described):
     message: str
+    """What is wrong, and mostly the cure."""
     type: str
     """`invalid_request_error` or `server_error`."""
     param: str | None
@@ -19,10 +20,11 @@ class OpenAIErrorDetails(BaseModel):
     """For programs; that of the problem elsewhere, save `invalid_api_key` and `model_not_found`."""
 
 
-class OpenAIError(BaseModel):
+class OpenAIError(Described):
     """Body of every error on the paths that speak OpenAI's protocol."""
 
     error: OpenAIErrorDetails
+    """What is wrong."""
 
 
 def _documented(description: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
@@ -17,6 +17,7 @@ from starlette.responses import Response
 from rag_common.errors import RagError, TransientError
 from rag_common.i18n import translate
 from rag_gateway import languages, openai_errors
+from rag_gateway.shapes.base import Described
 
 MEDIA_TYPE = "application/problem+json"
 _MAX_ERRORS = 20
@@ -52,14 +53,16 @@ _STATUS = {
 }
 
 
-class FieldError(BaseModel):
+class FieldError(Described):
     """One field that is wrong; the value itself is not repeated."""
 
     field: str
+    """Where it is in the request, with dots."""
     message: str
+    """What is wrong with it."""
 
 
-class ProblemDetails(BaseModel):
+class ProblemDetails(Described):
     """Body of every error (`application/problem+json`)."""
 
     model_config = ConfigDict(
@@ -76,12 +79,17 @@ class ProblemDetails(BaseModel):
     )
 
     type: str
+    """`urn:rag:problem:` and the code."""
     title: str
+    """What the status means."""
     status: int
+    """The HTTP status."""
     detail: str
+    """What is wrong here, and mostly the cure."""
     code: str
     """For programs; it does not change between releases."""
     instance: str
+    """The path of the request."""
     errors: list[FieldError] | None = None
     """Of a request that is not valid: what is wrong with which field."""
 

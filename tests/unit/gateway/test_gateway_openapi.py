@@ -82,6 +82,15 @@ def test_the_api_is_the_one_that_was_agreed(described: Json) -> None:
     }
 
 
+def test_every_field_is_described(described: Json) -> None:
+    assert [
+        f"{name}.{field}"
+        for name, schema in described["components"]["schemas"].items()
+        for field, about in schema.get("properties", {}).items()
+        if not about.get("description")
+    ] == []
+
+
 def test_requests_have_examples(described: Json) -> None:
     schemas = described["components"]["schemas"]
     for name in ("NewCollection", "NewText", "DocumentChanges", "SearchRequest", "UploadAnswer"):

@@ -39,21 +39,30 @@ class Citation(Place):
     """What a marker ``[n]`` of an answer refers to: a sentence of passage ``n``, from 1."""
 
     n: int = Field(ge=1)
+    """The number in the marker."""
     document_id: str
+    """Id of the document that is quoted."""
     generation: int
+    """The version of the document."""
     collection: str
+    """The collection of the document."""
     title: str
+    """Title of the document."""
     source_uri: str
+    """Identity of the document within its collection."""
     start: int
     """Offsets of the quote in the document's extracted text, in Unicode code points; ``end`` is exclusive."""
     end: int
+    """The offset after the quote's last character."""
     quote: str
+    """The sentence, as the document has it."""
 
 
 class SentenceGrounding(Value):
     """How well a sentence of an answer is supported."""
 
     text: str
+    """The sentence."""
     score: float | None
     """Cosine of the sentence and the nearest sentence of the passages that it cites, or of any passage
     where it cites none; ``None``: the model of the space does not read it."""
@@ -121,7 +130,7 @@ class AnswerDone(Message):
 
 
 class AnswerWanted(Message):
-    """Reply to :class:`AnswerOpened`, or to a delta that was sent as a request: whether to go on."""
+    """Reply to :class:`AnswerOpened`, or to what follows if it was sent as a request: whether to go on."""
 
     subject: ClassVar[str] = "reply.{gateway}.{query}"
 

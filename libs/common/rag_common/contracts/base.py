@@ -66,7 +66,7 @@ Metadata = Annotated[dict[str, JsonValue], AfterValidator(_bounded_metadata)]
 class Value(BaseModel):
     """An immutable value that tolerates fields which a newer producer has added."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
 
 
 class Message(Value):
@@ -96,7 +96,9 @@ class Place(Value):
     """
 
     page: int | None = Field(default=None, ge=1)
+    """Of a PDF and what else has pages."""
     slide: int | None = Field(default=None, ge=1)
+    """Of a presentation."""
     sheet: str | None = None
     """The name of a spreadsheet's sheet."""
     rows: tuple[int, int] | None = None

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 class SplittingSettings(BaseModel):
     """How the documents of a collection are cut; ``None``: as ``RAG_CHUNK_…`` of the ingest service say."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
 
     chunk_words: Annotated[int, Field(ge=10, le=2000)] | None = None
     """Most words in one chunk."""
@@ -21,9 +21,10 @@ class SplittingSettings(BaseModel):
 class CollectionSettings(BaseModel):
     """As the registry stores them: fields that are not set are left out."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
 
     splitting: SplittingSettings = SplittingSettings()
+    """How documents are cut into chunks."""
 
     def stored(self) -> dict[str, JsonValue]:
         """JSON without what is not set: collections that settle nothing are all alike."""

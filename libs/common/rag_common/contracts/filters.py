@@ -30,25 +30,37 @@ Scalar = bool | Integer | Text
 
 class Eq(Value):
     op: Literal["eq"] = "eq"
+    """Equality."""
     field: FieldPath
+    """Key of the metadata; nested keys are joined with dots."""
     value: Scalar
+    """What the field holds; in a list, one of its items."""
 
 
 class In(Value):
     op: Literal["in"] = "in"
+    """Equality with any one of several values."""
     field: FieldPath
+    """Key of the metadata; nested keys are joined with dots."""
     values: Annotated[tuple[Integer | Text, ...], Field(min_length=1, max_length=200)]
+    """One of them is what the field holds."""
 
 
 class Range(Value):
     """Numbers, or RFC 3339 date-times; all bounds of one kind."""
 
     op: Literal["range"] = "range"
+    """Between bounds, of which one at least is given."""
     field: FieldPath
+    """Key of the metadata; nested keys are joined with dots."""
     gt: Number | datetime | None = None
+    """Above it."""
     gte: Number | datetime | None = None
+    """Above it, or equal."""
     lt: Number | datetime | None = None
+    """Below it."""
     lte: Number | datetime | None = None
+    """Below it, or equal."""
 
     @model_validator(mode="after")
     def _bounds(self) -> Self:
@@ -68,22 +80,30 @@ class Range(Value):
 
 class Exists(Value):
     op: Literal["exists"] = "exists"
+    """That the field is there."""
     field: FieldPath
+    """Key of the metadata; nested keys are joined with dots."""
 
 
 class And(Value):
     op: Literal["and"] = "and"
+    """All of several conditions."""
     filters: "Annotated[tuple[Filter, ...], Field(min_length=1, max_length=MAX_FILTER_CONDITIONS)]"
+    """The conditions."""
 
 
 class Or(Value):
     op: Literal["or"] = "or"
+    """Any one of several conditions."""
     filters: "Annotated[tuple[Filter, ...], Field(min_length=1, max_length=MAX_FILTER_CONDITIONS)]"
+    """The conditions."""
 
 
 class Not(Value):
     op: Literal["not"] = "not"
+    """That a condition does not hold."""
     filter: "Filter"
+    """The condition."""
 
 
 Filter = Annotated[Eq | In | Range | Exists | And | Or | Not, Field(discriminator="op")]

@@ -52,34 +52,50 @@ class Source(Place):
     """Another document that says the same as a passage."""
 
     document_id: str
+    """Id of the document."""
     collection: str
+    """The collection that it is in."""
     title: str
+    """Its title."""
     source_uri: str
+    """Its identity within the collection."""
     start: int
+    """Offsets into its extracted text, in Unicode code points; ``end`` is exclusive."""
     end: int
+    """The offset after the last character."""
 
 
 class Passage(Place):
     """A retrieved chunk, or several that follow each other, as the registry holds them."""
 
     document_id: str
+    """Id of the document that it stands in."""
     generation: int
+    """The version of the document."""
     collection: str
+    """The collection of the document."""
     title: str
+    """Title of the document."""
     source_uri: str
+    """Identity of the document within its collection."""
     chunk_no: int
     """The chunk that was found, from 0; with ``expand`` its neighbours may be around it."""
     start: int
     """Offsets into the document's extracted text, in Unicode code points; ``end`` is exclusive."""
     end: int
+    """The offset after the last character."""
     heading: tuple[str, ...]
+    """The headings above it, the outermost first."""
     text: str
+    """The extracted text from ``start`` to ``end``."""
     score: float
+    """How well it answers the question; comparable within one search alone."""
     ranks: dict[Leg, int]
     """Rank from 1 in each leg that proposed the passage."""
     leg_scores: dict[Leg, float] = Field(default_factory=dict)
     """The own score of each of these legs: the cosine, and BM25."""
     metadata: dict[str, JsonValue] = Field(default_factory=dict)
+    """Metadata of the document."""
     also_in: tuple[Source, ...] = ()
     """Other documents with nearly the same text; they are no hits of their own."""
 

@@ -3,7 +3,7 @@
 from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from rag_common.contracts import (
     Adapter,
@@ -19,6 +19,7 @@ from rag_common.contracts import (
 from rag_common.i18n import translate
 from rag_gateway.domain.answers import Ask, CollectedAnswer
 from rag_gateway.identity import Caller
+from rag_gateway.shapes.base import Described
 from rag_gateway.shapes.search import EXAMPLE_PASSAGES, QuestionText, Retrieval
 
 _EXAMPLE_PASSAGE: dict[str, Any] = EXAMPLE_PASSAGES["passages"][0]
@@ -35,6 +36,7 @@ class AskRequest(Retrieval):
     )
 
     question: QuestionText
+    """What is asked."""
     limit: int = Field(10, ge=1, le=50)
     """Passages that are searched; those that the answer is made of are chosen among them."""
     conversation_id: UUID | None = None
@@ -73,12 +75,14 @@ class NumberedPassage(Passage):
     """What a marker `[n]` of the answer refers to."""
 
 
-class Usage(BaseModel):
+class Usage(Described):
     prompt_tokens: int | None
+    """Of what the model has read; null where it does not count."""
     completion_tokens: int | None
+    """Of what it has written; null where it does not count."""
 
 
-class AskAnswer(BaseModel):
+class AskAnswer(Described):
     model_config = ConfigDict(
         json_schema_extra={
             "example": {
@@ -117,7 +121,9 @@ class AskAnswer(BaseModel):
     answer_id: UUID
     """For feedback."""
     conversation_id: UUID | None
+    """The conversation that it belongs to; null: none."""
     question: str
+    """As it was asked."""
     standalone_question: str
     """As it was searched: a follow-up is made understandable by itself."""
     answered: bool
@@ -125,16 +131,23 @@ class AskAnswer(BaseModel):
     answer: str
     """With markers `[n]`, each of which is one of the citations."""
     citations: list[Citation]
+    """What the markers refer to, in the order in which they appear first."""
     passages: list[NumberedPassage]
     """Those that the answer is made of."""
     grounding: list[SentenceGrounding] | None
+    """How well each sentence is supported; null unless it was asked for."""
     adapter: Adapter
     """Who has written the answer; `extractive`: it consists of quotations."""
     model: str | None
+    """The language model; null where the answer consists of quotations."""
     prompt_version: str
+    """Of the templates and rules that prompts are made by."""
     mode: SearchMode
+    """The mode that was really used in the search."""
     space: str | None
+    """The embedding space that was searched; null: words alone."""
     degraded: bool
+    """Whether something was missing that could have made it better."""
     reason: str | None
     """Why the answer is degraded."""
     cached: bool
@@ -142,7 +155,9 @@ class AskAnswer(BaseModel):
     finish: Literal["stop", "length"]
     """`length`: the answer was cut at its greatest length."""
     usage: Usage | None
+    """Tokens of the model; null where nobody counts them."""
     timings_ms: dict[str, float]
+    """Milliseconds per stage, and the whole way in ``total``."""
 
 
 def answer_body(

@@ -18,18 +18,26 @@ def no_nul(text: str) -> str:
 Text = Annotated[str, AfterValidator(no_nul)]
 
 
-class Request(BaseModel):
+class Described(BaseModel):
+    """What stands below a field here describes it in OpenAPI."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+class Request(Described):
     """A misspelt field is an error, not silently nothing."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Answer(BaseModel):
+class Answer(Described):
     model_config = ConfigDict(from_attributes=True, frozen=True)
 
 
-class Page(BaseModel, Generic[T]):
+class Page(Described, Generic[T]):
     """``next_cursor`` is null on the last page; else pass it back as ``cursor``."""
 
     items: list[T]
+    """What is on this page."""
     next_cursor: str | None = None
+    """Where the next page begins; null on the last one."""

@@ -21,6 +21,7 @@ class SettingsChanges(CollectionSettings):
     model_config = ConfigDict(extra="forbid")
 
     splitting: Splitting = Splitting()
+    """How documents are cut into chunks."""
 
 
 class NewCollection(Request):
@@ -29,8 +30,11 @@ class NewCollection(Request):
     )
 
     name: CollectionName
+    """Lower-case letters, digits, ``_`` and ``-``; it does not change."""
     description: Annotated[Text, Field(max_length=2000)] = ""
+    """For people."""
     settings: SettingsChanges = SettingsChanges()
+    """What differs from the installation's settings."""
 
 
 class CollectionChanges(Request):
@@ -39,7 +43,9 @@ class CollectionChanges(Request):
     model_config = ConfigDict(json_schema_extra={"example": {"settings": {"splitting": {"chunk_words": 60}}}})
 
     description: Annotated[Text, Field(max_length=2000)] | None = None
+    """For people."""
     settings: SettingsChanges | None = None
+    """What differs from the installation's settings."""
 
 
 class CollectionView(Answer):
@@ -56,7 +62,12 @@ class CollectionView(Answer):
     )
 
     name: str
+    """What requests call it."""
     description: str
+    """For people."""
     documents: int | None
+    """How many there are; null where they were not counted."""
     settings: CollectionSettings
+    """What differs from the installation's settings."""
     created_at: datetime
+    """When it was created."""

@@ -39,18 +39,24 @@ class ConversationView(Answer):
     )
 
     id: UUID
+    """For ``conversation_id`` of a question."""
     title: str | None
     """Null while there is no question."""
     answers: int
+    """How many there are in it."""
     created_at: datetime
+    """When it was begun."""
     updated_at: datetime
     """When the last answer was added."""
 
 
 class FeedbackView(Answer):
     rating: Rating
+    """What the caller thinks of the answer."""
     comment: str | None
+    """In the caller's words."""
     updated_at: datetime
+    """When it was said last."""
 
 
 class MessageView(Answer):
@@ -75,15 +81,25 @@ class MessageView(Answer):
     )
 
     answer_id: UUID
+    """For feedback."""
     position: int = Field(ge=1)
+    """Place in the conversation, from 1."""
     question: str
+    """As it was asked."""
     answer: str | None
+    """With markers ``[n]``; null where it is withheld."""
     citations: list[Citation]
+    """What the markers refer to; none where it is withheld."""
     answered: bool
+    """Whether the documents held an answer."""
     degraded: bool
+    """Whether something was missing that could have made it better."""
     withheld: bool
+    """Whether the caller may no longer read everything that the answer is made of."""
     created_at: datetime
+    """When the answer was complete."""
     feedback: FeedbackView | None
+    """What the caller has said of it; null: nothing."""
 
     @classmethod
     def of(cls, given: GivenAnswer) -> "MessageView":

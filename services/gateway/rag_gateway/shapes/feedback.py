@@ -23,5 +23,8 @@ class NewFeedback(Request):
     )
 
     answer_id: UUID
+    """Of an answer of this caller."""
     rating: Rating
+    """Whether it was of use."""
     comment: Annotated[Text, Field(max_length=MAX_COMMENT)] | None = None
+    """In the caller's words."""

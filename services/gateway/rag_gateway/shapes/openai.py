@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -13,7 +12,7 @@ from pydantic import (
     field_validator,
 )
 
-from rag_gateway.shapes.base import Text
+from rag_gateway.shapes.base import Described, Text
 from rag_gateway.shapes.search import QuestionText
 
 MAX_MESSAGES = 1000
@@ -40,18 +39,21 @@ def _plain(content: object) -> object:
     return "\n".join(texts)
 
 
-class ChatMessage(BaseModel):
+class ChatMessage(Described):
     model_config = ConfigDict(frozen=True)
 
     role: Literal["system", "developer", "user", "assistant"]
+    """Who says it."""
     content: Annotated[str, BeforeValidator(_plain)] = ""
+    """The text, or a list of parts of type `text`."""
 
 
-class StreamOptions(BaseModel):
+class StreamOptions(Described):
     include_usage: bool | None = None
+    """Whether a last chunk has the number of tokens."""
 
 
-class ChatRequest(BaseModel):
+class ChatRequest(Described):
     model_config = ConfigDict(
         frozen=True,
         json_schema_extra={
@@ -70,14 +72,23 @@ class ChatRequest(BaseModel):
     """The last one is the question; earlier ones of the user with their answers make it understood. Those of
     the system and the developer are ignored: the installation's templates say what the model is told."""
     stream: bool | None = None
+    """Whether the answer comes in chunks, as server-sent events."""
     stream_options: StreamOptions | None = None
+    """Only of a stream."""
     max_tokens: Annotated[int, Field(ge=1)] | None = None
+    """An older name of `max_completion_tokens`, which goes before it."""
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    """Length of the answer in tokens of the model; above 8192 it is 8192."""
     n: int | None = None
+    """Only 1."""
     tools: list[Any] | None = None
+    """Only empty."""
     functions: list[Any] | None = None
+    """Only empty."""
     modalities: list[Any] | None = None
+    """Only text."""
     response_format: dict[str, Any] | None = None
+    """Only of type `text`."""
 
     @field_validator("messages")
     @classmethod
@@ -162,7 +173,7 @@ def _texts(given: object) -> object:
     return texts
 
 
-class EmbeddingsRequest(BaseModel):
+class EmbeddingsRequest(Described):
     model_config = ConfigDict(
         frozen=True,
         json_schema_extra={"example": {"model": "all-minilm-l6-v2", "input": ["How many days of leave?"]}},
@@ -177,6 +188,7 @@ class EmbeddingsRequest(BaseModel):
     ]
     """A text, or a list of them."""
     encoding_format: Literal["float", "base64"] = "float"
+    """`base64`: little-endian float32."""
     dimensions: int | None = None
     """Only that of the space."""
     input_type: Literal["question", "passage"] = "question"

@@ -6,76 +6,105 @@ import time
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from pydantic import BaseModel
-
 from rag_common.contracts import AnswerDone, AnswerOpened
 from rag_gateway.domain.answers import CollectedAnswer
 from rag_gateway.shapes.ask import ending, opening
+from rag_gateway.shapes.base import Described
 
 _ELSEWHERE = ("conversation_id", "finish", "usage")
 """Fields of an answer of ``/v1/ask`` that OpenAI's protocol has a place for, or no use."""
 Fields = dict[str, Any]
 
 
-class ChatMessageView(BaseModel):
+class ChatMessageView(Described):
     role: Literal["assistant"]
+    """Who says it."""
     content: str
+    """The answer, with markers `[n]`."""
     refusal: None
+    """Always null."""
 
 
-class ChatChoice(BaseModel):
+class ChatChoice(Described):
     index: int
+    """Always 0: there is one choice."""
     message: ChatMessageView
+    """The answer."""
     logprobs: None
+    """Always null."""
     finish_reason: Literal["stop", "length"]
+    """`length`: the answer was cut at its greatest length."""
 
 
-class ChatUsage(BaseModel):
+class ChatUsage(Described):
     prompt_tokens: int
+    """Of what the model has read."""
     completion_tokens: int
+    """Of what it has written."""
     total_tokens: int
+    """Both together."""
 
 
-class ChatCompletion(BaseModel):
+class ChatCompletion(Described):
     """`rag` is an extension: the fields of an answer of `/v1/ask`, citations and passages among them."""
 
     id: str
+    """`chatcmpl-` and the answer's id."""
     object: Literal["chat.completion"]
+    """What this is."""
     created: int
+    """Unix time, seconds."""
     model: str
+    """As the request has it."""
     choices: list[ChatChoice]
+    """One."""
     usage: ChatUsage | None
     """Null where the model does not count."""
     rag: dict[str, Any]
+    """For instance `answer_id`, `citations`, `passages`, `degraded`."""
 
 
-class ModelView(BaseModel):
+class ModelView(Described):
     id: str
+    """For `model` of a chat."""
     object: Literal["model"] = "model"
+    """What this is."""
     created: int
+    """When the collection was created, Unix time in seconds; 0 for `rag`."""
     owned_by: str
+    """The caller's tenant."""
 
 
-class ModelList(BaseModel):
+class ModelList(Described):
     object: Literal["list"] = "list"
+    """What this is."""
     data: list[ModelView]
+    """The models, in the order of their collections' names."""
 
 
-class EmbeddingView(BaseModel):
+class EmbeddingView(Described):
     object: Literal["embedding"]
+    """What this is."""
     index: int
+    """Number of the text, from 0."""
     embedding: list[float] | str
+    """The vector, in the form that was asked for."""
 
 
-class EmbeddingsUsage(BaseModel):
+class EmbeddingsUsage(Described):
     prompt_tokens: int
+    """Always 0."""
     total_tokens: int
+    """Always 0."""
 
 
-class EmbeddingList(BaseModel):
+class EmbeddingList(Described):
     object: Literal["list"]
+    """What this is."""
     data: list[EmbeddingView]
+    """A vector for each text, in their order."""
     model: str
+    """The embedding space."""
     usage: EmbeddingsUsage
     """Always 0: tokens are not counted."""
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from rag_common.contracts import (
     MAX_EXPANSION,
@@ -13,7 +13,7 @@ from rag_common.contracts import (
     SearchMode,
     check_filter,
 )
-from rag_gateway.shapes.base import Request, no_nul
+from rag_gateway.shapes.base import Described, Request, no_nul
 
 
 def _not_blank(text: str) -> str:
@@ -41,7 +41,9 @@ class Retrieval(Request):
     collections: Annotated[tuple[CollectionName, ...], Field(max_length=100)] = ()
     """Empty: every collection."""
     mode: SearchMode = "hybrid"
+    """By meaning (``dense``), by words (``sparse``), or both."""
     filter: Annotated[Filter | None, AfterValidator(_bounded)] = None
+    """What the metadata of a document must be like."""
     expand: int = Field(0, ge=0, le=MAX_EXPANSION)
     """Characters up to which a passage is widened by its neighbours of the same section; 0: not."""
     diversity: float = Field(0.0, ge=0, le=1)
@@ -67,11 +69,14 @@ class SearchRequest(Retrieval):
     )
 
     query: QuestionText
+    """What is looked for."""
     limit: int = Field(10, ge=1, le=100)
+    """Most passages."""
 
 
-class SearchAnswer(BaseModel):
+class SearchAnswer(Described):
     query_id: str
+    """What logs call this search."""
     passages: list[Passage]
     """The best first. The same text in several documents is one passage that names the others."""
     mode: SearchMode
@@ -81,6 +86,7 @@ class SearchAnswer(BaseModel):
     reranked: bool
     """Whether a cross-encoder has ordered the passages; then `score` is its score."""
     degraded: bool
+    """Whether something was missing that could have made it better."""
     reason: str | None
     """Why the answer is degraded, or shorter than it could be."""
     timings_ms: dict[str, float]
