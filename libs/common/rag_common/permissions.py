@@ -90,6 +90,9 @@ def _gateway(topology: Topology) -> Permissions:
         topology.subject(DescribeGenerator),
         topology.subject(DocumentEvent),
         topology.pattern(CancelQuery),
+        # The generator asks whether its answer is wanted. A right to respond would be one to publish to
+        # whatever subject whoever asks names.
+        f"{inbox_prefix('generator')}.>",
         f"{_API}.CONSUMER.CREATE.{events}",
         f"{_API}.CONSUMER.CREATE.{events}.>",
         f"{_API}.CONSUMER.DELETE.{events}.*",
@@ -107,9 +110,7 @@ def _gateway(topology: Topology) -> Permissions:
         # The reconciler asks each stage for its oldest message.
         *(f"{_API}.STREAM.MSG.GET.{topology.stream(stage)}" for stage in ("INGEST", "EMBED", "INDEX")),
     ]
-    allowed = _allow(publish, [topology.pattern(PassagesFound)], inbox=inbox_prefix("gateway"))
-    # The generator asks whether its answer is wanted.
-    return {**allowed, "allow_responses": _ONE_RESPONSE}
+    return _allow(publish, [topology.pattern(PassagesFound)], inbox=inbox_prefix("gateway"))
 
 
 def _ingest(topology: Topology) -> Permissions:

@@ -13,7 +13,7 @@ from nats.aio.msg import Msg
 from nats.js.api import ConsumerConfig, StreamConfig
 
 from rag_common.broker import Broker, Job, Publisher, consume, create_broker, flush
-from rag_common.contracts import DocumentEvent, EmbedChunks, EmbedQuery, IngestDocument
+from rag_common.contracts import AnswerOpened, DocumentEvent, EmbedChunks, EmbedQuery, IngestDocument
 from rag_common.objects import ObjectStore
 from rag_common.permissions import Role, inbox_prefix
 from rag_common.provision import provision, verify
@@ -179,14 +179,14 @@ async def test_the_gateway_alone_reads_and_writes_answers_that_were_given(
     bucket = TOPOLOGY.key_value("answers")
     subject = bucket.subject("0" * 64)
 
-    async def read(client: Client) -> bytes | None:
-        found = await client.jetstream(timeout=0.5).get_msg(bucket.stream, subject=subject, direct=True)
+    async def read(client: Client, seconds: float) -> bytes | None:
+        found = await client.jetstream(timeout=seconds).get_msg(bucket.stream, subject=subject, direct=True)
         return found.data
 
     async with service_user(secured_server, "gateway") as client:
         await verify(client.jetstream(timeout=2), TOPOLOGY, (), ("answers",))
-        await client.jetstream(timeout=2).publish(subject, b"answer", msg_ttl=60)
-        assert await read(client) == b"answer"
+        await client.jetstream(timeout=5).publish(subject, b"answer", msg_ttl=60)
+        assert await read(client, 5) == b"answer"
         with pytest.raises(nats.errors.TimeoutError):
             await client.jetstream(timeout=0.15).purge_stream(bucket.stream)
     others = [service_user(secured_server, role) for role in SERVICES if role != "gateway"]
@@ -195,7 +195,7 @@ async def test_the_gateway_alone_reads_and_writes_answers_that_were_given(
             jetstream = client.jetstream(timeout=0.3)
             heard = await client.subscribe(bucket.subject(">"))
             refused = await asyncio.gather(
-                read(client),
+                read(client, 0.3),
                 jetstream.get_msg(bucket.stream, seq=1),
                 jetstream.get_msg(bucket.stream, seq=1, direct=True),
                 jetstream.add_consumer(bucket.stream, ConsumerConfig(durable_name="spy")),
@@ -205,7 +205,7 @@ async def test_the_gateway_alone_reads_and_writes_answers_that_were_given(
             assert all(isinstance(outcome, nats.errors.TimeoutError) for outcome in refused)
             assert heard.pending_msgs == 0
     async with service_user(secured_server, "gateway") as client:
-        assert await read(client) == b"answer"
+        assert await read(client, 5) == b"answer"
 
 
 async def test_nobody_listens_to_the_inboxes_of_another_role(secured_server: NatsServer) -> None:
@@ -229,6 +229,28 @@ async def test_the_gateway_reads_events_through_an_ephemeral_consumer(secured_se
         await client.publish(subject, b"hint")
         assert (await reader.next_msg(timeout=5)).data == b"hint"
         await reader.unsubscribe()
+
+
+async def test_the_gateway_answers_the_generator_alone(secured_server: NatsServer) -> None:
+    """Whoever sends something to its inbox names where the answer goes."""
+    inbox = TOPOLOGY.subject(AnswerOpened, gateway="g1", query="q1")
+    jobs = TOPOLOGY.subject(EmbedChunks, lane="bulk")
+    async with (
+        service_user(secured_server, "gateway") as gateway,
+        service_user(secured_server, "generator") as generator,
+        user(secured_server, "operator") as operator,
+    ):
+
+        async def answer(message: Msg) -> None:
+            await message.respond(b"wanted")
+
+        before = (await operator.jetstream().stream_info(TOPOLOGY.stream("EMBED"))).state.last_seq
+        await gateway.subscribe(inbox, cb=answer)
+        await flush(gateway)
+        await generator.publish(inbox, b"opened", reply=jobs)
+        assert (await generator.request(inbox, b"opened", timeout=5)).data == b"wanted"
+        after = (await operator.jetstream().stream_info(TOPOLOGY.stream("EMBED"))).state.last_seq
+        assert after == before
 
 
 async def test_the_embedder_answers_whoever_asks(secured_server: NatsServer) -> None:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import nats.errors
+from ask_support import is_wanted
 from nats.js import JetStreamContext
 
 from rag_common.contracts import (
@@ -126,6 +127,6 @@ async def _send(jetstream: JetStreamContext, to: str, frame: Message | asyncio.E
     if isinstance(frame, asyncio.Event):
         await asyncio.wait_for(frame.wait(), timeout=10)
     elif isinstance(frame, AnswerOpened):
-        await jetstream._nc.request(to, frame.encode(), timeout=5)
+        await is_wanted(jetstream._nc, to, frame)
     else:
         await jetstream._nc.publish(to, frame.encode())

@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+import nats.errors
 from gateway_support import PATIENCE
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -26,6 +28,7 @@ from rag_common.contracts import (
     QueryFailed,
     RetrievePassages,
 )
+from rag_common.permissions import inbox_prefix
 from rag_common.topology import Topology
 
 PASSAGE = Passage(
@@ -118,8 +121,19 @@ class Talk:
 
     async def request(self, message: Message) -> bool:
         """Send it, and learn whether to go on."""
-        answer = await self._client.request(self.query.reply_to, message.encode(), timeout=PATIENCE)
-        return AnswerWanted.decode(answer.data).wanted
+        return await is_wanted(self._client, self.query.reply_to, message)
+
+
+async def is_wanted(client: Client, reply_to: str, message: Message) -> bool:
+    """What the gateway answers to a frame, asked from an inbox of the generator's."""
+    inbox = f"{inbox_prefix('generator')}.{uuid.uuid4().hex}"
+    answers = await client.subscribe(inbox, max_msgs=1)
+    try:
+        await client.publish(reply_to, message.encode(), reply=inbox)
+        return AnswerWanted.decode((await answers.next_msg(timeout=PATIENCE)).data).wanted
+    finally:
+        with suppress(nats.errors.BadSubscriptionError):
+            await answers.unsubscribe()
 
 
 Script = Callable[[Talk], Awaitable[None]]

@@ -9,7 +9,14 @@ from ask_support import CITATION, PASSAGE, Others, Talk, answering, events_of, s
 from gateway_support import PATIENCE, Gateway, Place, eventually, problem, running_gateway
 from nats.js import JetStreamContext
 
-from rag_common.contracts import AnswerDelta, Eq, QueryFailed, RetrievePassages, SentenceGrounding
+from rag_common.contracts import (
+    AnswerDelta,
+    Eq,
+    IngestDocument,
+    QueryFailed,
+    RetrievePassages,
+    SentenceGrounding,
+)
 from rag_common.registry import Registry
 from rag_gateway.shapes.ask import AskAnswer
 
@@ -245,6 +252,24 @@ async def test_an_opening_that_nobody_asked_for_is_not_wanted(gateway: Gateway) 
         await gateway.http.post("/v1/ask", json={"question": "days"})
         (talk,) = others.talks
         assert not await talk.open(7)
+
+
+async def test_who_asks_cannot_name_a_subject_of_the_gateway(gateway: Gateway) -> None:
+    """Whoever may write to the inbox would otherwise make the gateway publish where it alone may."""
+    jobs = gateway.topology.subject(IngestDocument, lane="interactive", tenant="other")
+
+    async def play(talk: Talk) -> None:
+        delta = AnswerDelta(query_id=talk.query.query_id, attempt=1, sequence=1, text="28 days")
+        await talk.open()
+        await gateway.jetstream._nc.publish(talk.query.reply_to, delta.encode(), reply=jobs)
+        talk.sequence = 1
+        assert await talk.ask("")
+        await talk.end()
+
+    async with answering(gateway.jetstream, gateway.topology, play):
+        events = await streamed(gateway.http)
+    assert text_of(events) == "28 days"
+    assert not (await gateway.jetstream.stream_info(gateway.topology.stream("INGEST"))).state.messages
 
 
 @pytest.mark.parametrize(

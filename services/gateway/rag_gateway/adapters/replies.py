@@ -16,6 +16,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from rag_common.broker import flush
 from rag_common.contracts import AnswerWanted, PassagesFound, QueryFailed
 from rag_common.errors import Overloaded, RagError, TransientError
+from rag_common.permissions import inbox_prefix
 from rag_common.topology import Topology
 from rag_gateway.domain.answers import AnswerBroken
 from rag_gateway.domain.frames import Frame, FrameOrder
@@ -26,6 +27,8 @@ reads slowly has no part in it."""
 _FRAME: TypeAdapter[Frame] = TypeAdapter(Annotated[Frame, Field(discriminator="kind")])
 _WANTED = AnswerWanted(wanted=True).encode()
 _NOT_WANTED = AnswerWanted(wanted=False).encode()
+_ASKING = f"{inbox_prefix('generator')}."
+"""Where an answer may go: any other subject could be one that only the gateway may write to."""
 
 _log = structlog.get_logger(__name__)
 
@@ -94,6 +97,9 @@ class ReplyInbox:
         frames = self._listening.get(query_id)
         wanted = frames is not None and frames.put(message.data)
         if message.reply:
+            if not message.reply.startswith(_ASKING):
+                _log.warning("question_from_elsewhere", reply=message.reply)
+                return
             await message.respond(_WANTED if wanted else _NOT_WANTED)
             return
         future = self._waiting.get(query_id)
