@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from rag_gateway.openai_errors import OpenAIError
-from rag_gateway.problems import ProblemDetails
+from rag_gateway.problems import ProblemDetails, responses
 from rag_gateway.shapes.documents import NewText
 
 DESCRIPTION = """
@@ -28,6 +28,10 @@ _TAGS = [
     {"name": "openai", "description": "The same to clients of OpenAI's protocol."},
     {"name": "search", "description": "Passages that answer a question."},
 ]
+_OF_ALL = responses(401, 503)
+"""Without a valid key, and while the registry is away."""
+_OF_BODIES = responses(400, 408, 413, 415)
+"""Not what its type says, too slow, too large, of another type."""
 _TEMPLATE = "#/components/schemas/{model}"
 
 
@@ -48,7 +52,19 @@ def install(app: FastAPI) -> None:
                 described = model.model_json_schema(ref_template=_TEMPLATE)
                 known |= described.pop("$defs", {})
                 known[model.__name__] = described
+            for methods in schema["paths"].values():
+                for operation in methods.values():
+                    _name_common_problems(operation)
             app.openapi_schema = schema
         return app.openapi_schema
 
     app.openapi = describe  # type: ignore[method-assign]  # FastAPI's documented way to change it
+
+
+def _name_common_problems(operation: dict[str, Any]) -> None:
+    if "4XX" in operation["responses"]:
+        # OpenAI's protocol: all are of one form
+        return
+    common = _OF_ALL | _OF_BODIES if "requestBody" in operation else _OF_ALL
+    known = {str(status): described for status, described in common.items()} | operation["responses"]
+    operation["responses"] = dict(sorted(known.items()))

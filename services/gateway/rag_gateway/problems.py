@@ -117,7 +117,7 @@ def invalid_field(field: str, message: str, code: str = "invalid_request") -> Pr
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The problems that a route may answer with, for OpenAPI."""
+    """The problems of a route's own, for OpenAPI; those that every route may answer with are added there."""
     return {
         status: {
             "description": HTTPStatus(status).phrase,

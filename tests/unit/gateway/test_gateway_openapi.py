@@ -48,7 +48,7 @@ def test_every_operation_is_described_and_closed(described: Json) -> None:
         assert operation["security"] == [{"HTTPBearer": []}], name
         of_openai = operation["tags"] == ["openai"]
         form = "application/json" if of_openai else "application/problem+json"
-        for status in ("4XX", "5XX") if of_openai else ("401", "422"):
+        for status in ("4XX", "5XX") if of_openai else ("401", "422", "503"):
             assert list(operation["responses"][status]["content"]) == [form], (name, status)
 
 
@@ -80,6 +80,12 @@ def test_the_api_is_the_one_that_was_agreed(described: Json) -> None:
         "GET /v1/models/{model}",
         "POST /v1/embeddings",
     }
+
+
+def test_what_a_body_may_end_in_is_named(described: Json) -> None:
+    for name, operation in operations(described):
+        named = {"400", "408", "413", "415"} <= operation["responses"].keys()
+        assert named == ("requestBody" in operation and operation["tags"] != ["openai"]), name
 
 
 def test_every_field_is_described(described: Json) -> None:

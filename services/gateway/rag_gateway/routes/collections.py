@@ -14,7 +14,7 @@ from rag_gateway.shapes.collections import CollectionChanges, CollectionView, Ne
 router = APIRouter(prefix="/v1/collections", tags=["collections"], route_class=JsonRoute)
 
 
-@router.post("", status_code=201, summary="Create a collection", responses=responses(401, 409, 422))
+@router.post("", status_code=201, summary="Create a collection", responses=responses(409, 422))
 async def create(
     body: NewCollection, caller: CallerDep, gateway: GatewayDep, response: Response
 ) -> CollectionView:
@@ -26,7 +26,7 @@ async def create(
     return CollectionView.model_validate(collection)
 
 
-@router.get("", summary="List collections", responses=responses(401, 422))
+@router.get("", summary="List collections", responses=responses(422))
 async def list_collections(
     caller: CallerDep,
     gateway: GatewayDep,
@@ -40,13 +40,13 @@ async def list_collections(
     return Page(items=items, next_cursor=encode_name(items[-1].name) if len(found) > limit else None)
 
 
-@router.get("/{collection}", summary="Get one collection", responses=responses(401, 404, 422))
+@router.get("/{collection}", summary="Get one collection", responses=responses(404, 422))
 async def get(collection: CollectionPath, caller: CallerDep, gateway: GatewayDep) -> CollectionView:
     """With the number of its documents."""
     return CollectionView.model_validate(await gateway.registry.collections.get(caller.tenant, collection))
 
 
-@router.patch("/{collection}", summary="Change a collection", responses=responses(401, 404, 422))
+@router.patch("/{collection}", summary="Change a collection", responses=responses(404, 422))
 async def change(
     collection: CollectionPath, body: CollectionChanges, caller: CallerDep, gateway: GatewayDep
 ) -> CollectionView:
@@ -57,9 +57,7 @@ async def change(
     return CollectionView.model_validate(await gateway.registry.collections.get(caller.tenant, collection))
 
 
-@router.delete(
-    "/{collection}", status_code=202, summary="Delete a collection", responses=responses(401, 404, 422)
-)
+@router.delete("/{collection}", status_code=202, summary="Delete a collection", responses=responses(404, 422))
 async def delete(collection: CollectionPath, caller: CallerDep, gateway: GatewayDep) -> Response:
     """No search that starts after the answer finds its documents; their bytes and points go soon after."""
     await gateway.registry.collections.delete(caller.tenant, collection)

@@ -17,7 +17,7 @@ _Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 ConversationId = Annotated[uuid.UUID, Path(description="Id of the conversation, a UUID.")]
 
 
-@router.post("", status_code=201, summary="Begin a conversation", responses=responses(401, 422))
+@router.post("", status_code=201, summary="Begin a conversation", responses=responses(422))
 async def create(
     body: NewConversation, caller: CallerDep, gateway: GatewayDep, response: Response
 ) -> ConversationView:
@@ -33,7 +33,7 @@ async def create(
     return ConversationView.model_validate(conversation)
 
 
-@router.get("", summary="List conversations", responses=responses(401, 422))
+@router.get("", summary="List conversations", responses=responses(422))
 async def list_conversations(
     caller: CallerDep, gateway: GatewayDep, limit: _Limit = 50, cursor: str | None = None
 ) -> Page[ConversationView]:
@@ -48,7 +48,7 @@ async def list_conversations(
     )
 
 
-@router.get("/{conversation_id}", summary="Get one conversation", responses=responses(401, 404, 422))
+@router.get("/{conversation_id}", summary="Get one conversation", responses=responses(404, 422))
 async def get(conversation_id: ConversationId, caller: CallerDep, gateway: GatewayDep) -> ConversationView:
     """Its title and the number of its answers."""
     conversations = gateway.registry.conversations
@@ -58,7 +58,7 @@ async def get(conversation_id: ConversationId, caller: CallerDep, gateway: Gatew
 
 
 @router.get(
-    "/{conversation_id}/messages", summary="Messages of a conversation", responses=responses(401, 404, 422)
+    "/{conversation_id}/messages", summary="Messages of a conversation", responses=responses(404, 422)
 )
 async def messages(
     conversation_id: ConversationId,
@@ -85,7 +85,7 @@ async def messages(
 
 
 @router.delete(
-    "/{conversation_id}", status_code=204, summary="Delete a conversation", responses=responses(401, 404, 422)
+    "/{conversation_id}", status_code=204, summary="Delete a conversation", responses=responses(404, 422)
 )
 async def delete(conversation_id: ConversationId, caller: CallerDep, gateway: GatewayDep) -> Response:
     """With its questions, its answers and the feedback on them; nothing is kept."""

@@ -42,7 +42,7 @@ _log = structlog.get_logger(__name__)
 _Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 
 
-@router.get("", summary="List documents", responses=responses(401, 422))
+@router.get("", summary="List documents", responses=responses(422))
 async def list_documents(
     caller: CallerDep,
     gateway: GatewayDep,
@@ -76,7 +76,7 @@ async def list_documents(
     )
 
 
-@router.get("/{document_id}", summary="Get one document", responses=responses(401, 404, 422))
+@router.get("/{document_id}", summary="Get one document", responses=responses(404, 422))
 async def get(
     document_id: DocumentId, caller: CallerDep, gateway: GatewayDep, language: LanguageDep
 ) -> DocumentDetail:
@@ -84,7 +84,7 @@ async def get(
     return await _detail(gateway, caller, str(document_id), language)
 
 
-@router.get("/{document_id}/chunks", summary="Chunks of a document", responses=responses(401, 404, 422))
+@router.get("/{document_id}/chunks", summary="Chunks of a document", responses=responses(404, 422))
 async def chunks(
     document_id: DocumentId,
     caller: CallerDep,
@@ -115,7 +115,7 @@ async def chunks(
     "/{document_id}/content",
     summary="Original bytes of a document",
     response_class=StreamingResponse,
-    responses={200: {"content": {"application/octet-stream": {}}}, **responses(401, 404, 422)},
+    responses={200: {"content": {"application/octet-stream": {}}}, **responses(404, 422)},
 )
 async def content(document_id: DocumentId, caller: CallerDep, gateway: GatewayDep) -> Response:
     """Of the latest generation, as they were uploaded; only for callers whom the ACL admits."""
@@ -138,7 +138,7 @@ async def content(document_id: DocumentId, caller: CallerDep, gateway: GatewayDe
     )
 
 
-@router.patch("/{document_id}", summary="Change a document", responses=responses(401, 404, 422))
+@router.patch("/{document_id}", summary="Change a document", responses=responses(404, 422))
 async def change(
     document_id: DocumentId,
     body: DocumentChanges,
@@ -165,9 +165,7 @@ async def change(
     return await _detail(gateway, caller, name, language)
 
 
-@router.delete(
-    "/{document_id}", status_code=202, summary="Delete a document", responses=responses(401, 404, 422)
-)
+@router.delete("/{document_id}", status_code=202, summary="Delete a document", responses=responses(404, 422))
 async def delete(
     document_id: DocumentId, caller: CallerDep, gateway: GatewayDep, language: LanguageDep
 ) -> DocumentView:

@@ -15,7 +15,7 @@ router = APIRouter(prefix="/v1", tags=["feedback"], route_class=JsonRoute)
     status_code=201,
     summary="Rate an answer",
     response_class=Response,
-    responses={200: {"description": "Earlier feedback was replaced"}, **responses(401, 404, 422)},
+    responses={200: {"description": "Earlier feedback was replaced"}, **responses(404, 422)},
 )
 async def give(body: NewFeedback, caller: CallerDep, gateway: GatewayDep) -> Response:
     """On an answer of the caller's own. What the caller said of it before is replaced."""

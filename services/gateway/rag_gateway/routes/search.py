@@ -22,7 +22,7 @@ _NOT_FOR_CLIENTS = ("v", "kind")
     response_model=None,
     responses={
         200: {"model": SearchAnswer, "content": {"application/json": {"example": EXAMPLE_PASSAGES}}},
-        **responses(401, 404, 422, 503, 504),
+        **responses(404, 422, 504),
     },
 )
 async def search(body: SearchRequest, request: Request, caller: CallerDep, gateway: GatewayDep) -> Response:

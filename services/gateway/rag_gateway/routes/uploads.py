@@ -76,7 +76,7 @@ _BODY = {
     responses={
         202: {"model": UploadAnswer, "description": "On their way"},
         200: {"model": UploadAnswer, "description": "Nothing to do: every file is `unchanged`"},
-        **responses(400, 401, 404, 409, 413, 415, 422, 503),
+        **responses(404, 409, 422),
     },
 )
 async def upload(
