@@ -118,6 +118,12 @@ async def test_without_postgresql_the_answer_is_503_until_it_is_back(
         assert "retry-after" in response.headers
     upload = await gateway.http.post("/v1/documents", data=COLLECTION, files=[file("a.txt")])
     problem(upload, 503, "registry_unavailable")
+    for stream in (False, True):
+        answer = await gateway.http.post("/v1/ask", json={"question": "days", "stream": stream})
+        problem(answer, 503, "registry_unavailable")
+        assert "retry-after" in answer.headers
+    # the retriever would hold it until its deadline
+    assert not await gateway.stored(RetrievePassages)
     ready = await gateway.http.get("/readyz")
     # which check fails, and nothing of where the database is or how it answers: anybody may ask
     assert (ready.status_code, ready.json()["problems"]) == (503, {"registry": "unavailable"})

@@ -30,7 +30,7 @@ from rag_common.contracts import (
     GeneratorDescription,
     SentenceGrounding,
 )
-from rag_common.errors import Overloaded
+from rag_common.errors import Overloaded, TransientError
 from rag_gateway.domain import caching
 from rag_gateway.domain.answers import AnswerEvent, AnswerFailed, Ask
 from rag_gateway.domain.caching import CachedAnswers
@@ -269,11 +269,13 @@ async def test_without_a_storage_answers_are_shared_and_not_kept() -> None:
     assert desk.counts.all[-1] == ("missed", "off")
 
 
-async def test_with_the_registry_away_the_question_is_asked(desk: Desk) -> None:
+async def test_with_the_registry_away_nobody_is_asked(desk: Desk) -> None:
+    """The retriever could not answer either, and would keep the client waiting until the deadline."""
     await desk.read()
     desk.registry.away = True
-    assert await desk.read() == list(WHOLE)
-    assert desk.counts.all[-1] == ("missed", "registry")
+    with pytest.raises(TransientError, match="the registry is away"):
+        await desk.read()
+    assert len(desk.generator.asked) == 1
     desk.registry.away = False
     assert await desk.cached()
 
@@ -316,14 +318,14 @@ async def test_what_fails_is_logged_once_until_it_works_again(
     def warnings() -> int:
         return (capsys.readouterr().out + caplog.text).count("answer_cache_unavailable")
 
-    desk.registry.away = True
+    desk.storage.away = True
     await desk.read()
     await desk.read()
     assert warnings() == 1
-    desk.registry.away = False
+    desk.storage.away = False
     await desk.read()
     caplog.clear()
-    desk.registry.away = True
+    desk.storage.away = True
     await desk.read()
     assert warnings() == 1
 

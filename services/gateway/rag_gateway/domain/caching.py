@@ -74,7 +74,8 @@ class _Miss(Exception):
 class CachedAnswers:
     """The outer layer of those that answer; see :class:`rag_gateway.domain.answers.Answers`.
 
-    Whatever goes wrong with finding or keeping answers is counted and logged, and the question is asked.
+    Whatever goes wrong with finding or keeping answers is counted and logged, and the question is asked. But
+    without the registry nobody can answer: its failure is the answer's.
     """
 
     def __init__(
@@ -159,7 +160,8 @@ class CachedAnswers:
                 reason = str(miss)
         since = earlier.position if earlier else stored.position if stored else None
         try:
-            look = await self._within(self._changes.look(ask.tenant, ask.collections, since), "registry")
+            looking = self._changes.look(ask.tenant, ask.collections, since)
+            look = await self._within(looking, "registry", misses=TimeoutError)
         except _Miss as miss:
             return _Found(reason=str(miss))
         if look.changed:
@@ -215,12 +217,17 @@ class CachedAnswers:
         else:
             self._counts.stored(len(entry))
 
-    async def _within(self, call: Awaitable[T], part: str) -> T:
-        """:raises _Miss: the part has failed, or took too long."""
+    async def _within(
+        self,
+        call: Awaitable[T],
+        part: str,
+        misses: type[Exception] | tuple[type[Exception], ...] = (RagError, TimeoutError),
+    ) -> T:
+        """:raises _Miss: the part has failed so, a ``TimeoutError`` being what takes too long."""
         try:
             async with asyncio.timeout(LOOKUP_SECONDS):
                 result = await call
-        except (RagError, TimeoutError) as error:
+        except misses as error:
             self._note(part, error)
             raise _Miss(part) from error
         self._broken.discard(part)
