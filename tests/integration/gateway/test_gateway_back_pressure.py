@@ -7,7 +7,7 @@ import nats
 import pytest
 from gateway_support import TENANT, Gateway, Place, eventually, problem, running_gateway
 
-from rag_common.contracts import IngestDocument
+from rag_common.contracts import IngestDocument, RetrievePassages
 from rag_common.provision import provision
 from rag_common.registry import Registry
 from rag_common.testing import NatsServer, PostgresServer
