@@ -46,7 +46,7 @@ check: setup ## Lint, formatting, types, imports, licences
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(SOURCES)
-	$(BIN)/lint-imports --no-logo
+	$(BIN)/lint-imports --no-logo --no-cache
 	$(BIN)/python -m scripts.check_licences
 
 fix: setup ## Let ruff mend what it can
