@@ -6,8 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
-import nats.errors
-from ask_support import is_wanted
+from ask_support import Talk, answering
 from nats.js import JetStreamContext
 
 from rag_common.contracts import (
@@ -99,34 +98,28 @@ def says(*texts: str, of: Passage | None = None) -> Script:
 async def generator(
     jetstream: JetStreamContext, topology: Topology, script: Script
 ) -> AsyncIterator[list[RetrievePassages]]:
-    """Answers questions one after the other; what it was asked."""
+    """Answers questions; what it was asked. A script that fails fails the test, and is named beside what
+    else has failed for it."""
     asked: list[RetrievePassages] = []
-    pull = await jetstream.pull_subscribe_bind("retriever-query", topology.stream("QUERY"))
 
-    async def work() -> None:
-        while True:
-            try:
-                messages = await pull.fetch(10, timeout=5)
-            except nats.errors.TimeoutError:
-                continue
-            for message in messages:
-                query = RetrievePassages.decode(message.data)
-                asked.append(query)
-                for frame in script(query):
-                    await _send(jetstream, query.reply_to, frame)
-                await message.ack()
+    async def play(talk: Talk) -> None:
+        asked.append(talk.query)
+        for frame in script(talk.query):
+            await _send(talk, frame)
 
-    working = asyncio.create_task(work())
-    yield asked
-    working.cancel()
-    await asyncio.gather(working, return_exceptions=True)
-    await pull.unsubscribe()
+    async with answering(jetstream, topology, play) as others:
+        try:
+            yield asked
+        except Exception as error:
+            for failure in others.failures:
+                error.add_note(f"the script had failed: {failure!r}")
+            raise
 
 
-async def _send(jetstream: JetStreamContext, to: str, frame: Message | asyncio.Event) -> None:
+async def _send(talk: Talk, frame: Message | asyncio.Event) -> None:
     if isinstance(frame, asyncio.Event):
         await asyncio.wait_for(frame.wait(), timeout=10)
     elif isinstance(frame, AnswerOpened):
-        await is_wanted(jetstream._nc, to, frame)
+        await talk.request(frame)
     else:
-        await jetstream._nc.publish(to, frame.encode())
+        await talk.send(frame)

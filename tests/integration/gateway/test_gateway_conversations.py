@@ -126,6 +126,25 @@ async def test_what_was_revoked_is_neither_shown_nor_told_to_a_model(gateway: Ga
         assert [item["withheld"] for item in await messages(gateway, conversation)] == [True] * 4
 
 
+async def test_a_script_that_fails_fails_its_test(gateway: Gateway) -> None:
+    """This is of the tests here: without it they would wait for their time-out, and not say why."""
+    called = asyncio.Event()
+
+    def script(query: RetrievePassages) -> list[Message | asyncio.Event]:
+        called.set()
+        raise LookupError(query.question)
+
+    async def leave_when_called() -> None:
+        async with generator(gateway.jetstream, gateway.topology, script):
+            asking = asyncio.create_task(ask(gateway, "days?"))
+            await asyncio.wait_for(called.wait(), 10)
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+
+    with pytest.raises(AssertionError, match=r"LookupError\('days\?'\)"):
+        await leave_when_called()
+
+
 async def test_two_answers_at_once_are_both_recorded(gateway: Gateway) -> None:
     conversation = (await begin(gateway))["id"]
     async with generator(gateway.jetstream, gateway.topology, says("yes")):
