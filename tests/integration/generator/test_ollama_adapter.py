@@ -215,6 +215,7 @@ async def test_a_model_that_was_unloaded_is_loaded_again_before_anybody_asks(
     ollama: OllamaServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(choosing, "RECHECK_SECONDS", 0.01)
+    monkeypatch.setattr(choosing, "CHECK_SECONDS", 0.01)
     async with open_models(settings(ollama)):
         for _ in range(2):
             await eventually(lambda: MODEL in ollama.loaded)
