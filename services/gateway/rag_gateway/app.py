@@ -174,7 +174,7 @@ class _Service:
     def _answers(self, registry: Registry, jobs: GatewayJobs) -> CachedAnswers:
         settings, seconds = self._settings, self._settings.answer_cache_seconds
         return CachedAnswers(
-            AskTheGenerator(self._inbox, jobs, most=settings.max_questions),
+            AskTheGenerator(self._inbox, jobs),
             self._shared,
             RegistryChanges(registry),
             NatsAnswers(self._jetstream, self._topology, seconds=seconds) if seconds else None,

@@ -8,7 +8,6 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from rag_common.contracts import AnswerDone, QueryFailed, RetrievePassages
-from rag_common.errors import Overloaded
 from rag_gateway.domain.answers import AnswerEvent, AnswerFailed, AnswerTimedOut, Ask
 from rag_gateway.domain.frames import Frame
 
@@ -46,21 +45,15 @@ class Queries(Protocol):
 class AskTheGenerator:
     """The innermost of the layers that answer; see :class:`rag_gateway.domain.answers.Answers`."""
 
-    def __init__(self, inbox: Inbox, queries: Queries, *, most: int) -> None:
-        """:param most: questions that are waited for at once."""
+    def __init__(self, inbox: Inbox, queries: Queries) -> None:
         self._inbox = inbox
         self._queries = queries
-        self._most = most
-        self._running = 0
 
     async def __call__(self, ask: Ask) -> AsyncGenerator[AnswerEvent, None]:
         """The events of one answer, straight from the generator."""
-        if self._running >= self._most:
-            raise Overloaded("too many questions at once; try again in a moment")
         query_id = uuid.uuid4().hex
         deadline = asyncio.get_running_loop().time() + ask.timeout
         over = False
-        self._running += 1
         try:
             with self._inbox.listen(query_id) as frames:
                 async with asyncio.timeout_at(deadline):
@@ -76,7 +69,6 @@ class AskTheGenerator:
         except TimeoutError as error:
             raise AnswerTimedOut("the question was not answered in time; ask again in a moment") from error
         finally:
-            self._running -= 1
             if not over:
                 await self._queries.cancel(query_id)
 
