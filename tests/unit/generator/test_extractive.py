@@ -204,6 +204,14 @@ async def test_a_quote_is_read_in_one_line_and_without_the_document_s_own_marker
     assert answer.citations[0].quote == "Everyone has 28 days\nof leave a year [2].[3]"
 
 
+async def test_a_row_of_a_spreadsheet_is_quoted_by_itself() -> None:
+    table = passage("Part\tName\tEUR\nKM-2001\tSwivel, steel\t148\nKM-2030\tAcoustic release\t5400", "prices")
+
+    answer = await quoted("What does the steel swivel cost?", table)
+
+    assert answer.text == "KM-2001 Swivel, steel 148 [1]"
+
+
 async def test_a_question_is_not_taken_for_a_pattern() -> None:
     answer = await quoted("leave (28 days? [", LEAVE)
 

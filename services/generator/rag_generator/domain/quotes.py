@@ -14,7 +14,8 @@ SHORTEST = 4
 """Letters, as in the retriever: a stemmer for any language that inflects at the end."""
 _WORD = re.compile(rf"\w{{{SHORTEST},}}|\d+")
 # A paragraph, an item of a list, a row of a table and a heading are no part of the sentence before them.
-_BREAK = re.compile(r"\n(?=[ \t]*(?:\n|[-*+•·–—▪◦#|]|\(?\d{1,3}[.)]\s))|(?<=\|)\n")
+# The cells of a spreadsheet's row stand between tabs.
+_BREAK = re.compile(r"\n(?=[ \t]*(?:\n|[-*+•·–—▪◦#|]|\(?\d{1,3}[.)]\s)|[^\n\t]*\t)|(?<=\|)\n")
 _HEADING = re.compile(r"#{1,6} [^\n]*\n")
 
 
