@@ -53,7 +53,8 @@ def _end(opened: Json, done: Json, citations: list[Json]) -> None:
     if done["degraded"]:
         reason = translate(done["reason"] or "") or _("a part of the platform was not available")
         err.print(f"[yellow]{escape(_('degraded: {reason}').format(reason=reason))}[/]")
-    err.print(f"[dim]{escape(_by(opened))}[/]")
+    if done["answered"]:
+        err.print(f"[dim]{escape(_by(opened))}[/]")
 
 
 def _print_source(citations: Sequence[Json]) -> None:

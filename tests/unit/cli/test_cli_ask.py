@@ -24,7 +24,13 @@ from ragp.target import Gateway
 from ragp.telling import tell
 
 OPENED: dict[str, Any] = {"model": "qwen2.5:3b", "cached": False, "passages": []}
-DONE: dict[str, Any] = {"finish": "stop", "grounding": None, "degraded": False, "reason": None}
+DONE: dict[str, Any] = {
+    "answered": True,
+    "finish": "stop",
+    "grounding": None,
+    "degraded": False,
+    "reason": None,
+}
 CITATION: dict[str, Any] = {
     "n": 2,
     "title": "Leave [2026]",
@@ -117,6 +123,14 @@ def test_text_then_sources(capsys: pytest.CaptureFixture[str]) -> None:
         "    In winter 30.",
     ]
     assert "written by qwen2.5:3b" in err
+
+
+def test_that_nothing_was_found_is_nobody_s_words(capsys: pytest.CaptureFixture[str]) -> None:
+    nothing = {**DONE, "answered": False}
+    _, err = FakeGateway(stream([("passages", OPENED), ("delta", {"text": "no"}), ("done", nothing)])).told(
+        capsys
+    )
+    assert err == ""
 
 
 def test_what_is_taken_back_is_no_source(capsys: pytest.CaptureFixture[str]) -> None:
