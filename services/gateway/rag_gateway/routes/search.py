@@ -13,8 +13,6 @@ from rag_gateway.shapes.search import EXAMPLE_PASSAGES, SearchAnswer, SearchRequ
 
 router = APIRouter(prefix="/v1", tags=["search"], route_class=JsonRoute)
 
-_NOT_FOR_CLIENTS = ("v", "kind")
-
 
 @router.post(
     "/search",
@@ -28,7 +26,7 @@ _NOT_FOR_CLIENTS = ("v", "kind")
 async def search(body: SearchRequest, request: Request, caller: CallerDep, gateway: GatewayDep) -> Response:
     """The passages that answer a question best, of documents whose ACL admits the caller."""
     await gateway.require_collections(caller.tenant, body.collections)
-    answer = await gateway.searches(
+    found = await gateway.searches(
         Search(
             tenant=caller.tenant,
             principals=caller.principals,
@@ -43,8 +41,8 @@ async def search(body: SearchRequest, request: Request, caller: CallerDep, gatew
             space=body.space,
         )
     )
-    for name in _NOT_FOR_CLIENTS:
-        answer.pop(name, None)
+    # what else the message has is between the services
+    answer = {name: found[name] for name in SearchAnswer.model_fields}
     gateway.metrics.searches.labels(answer["mode"]).inc()
     if answer["degraded"]:
         gateway.metrics.degraded.inc()
