@@ -71,10 +71,11 @@ def test_the_curl_commands_of_the_readme(shell: Shell) -> None:
 
     shell.run("sh", "-c", strict + before)
     wait_until_live(shell, "staff", 2)
-    listed, found = shell.run("sh", "-c", f"{strict}{variables}\n#{after}").strip().splitlines()
+    listed, found, answer = shell.run("sh", "-c", f"{strict}{variables}\n#{after}").strip().splitlines()
 
     assert len(json.loads(listed)["items"]) == 2
     assert json.loads(found)["passages"][0]["title"] == "Coffee machine"
+    assert "a firm push" in json.loads(answer)["citations"][0]["quote"]
 
 
 def test_the_demo_finds_what_it_asks_for(shell: Shell) -> None:
@@ -82,3 +83,4 @@ def test_the_demo_finds_what_it_asks_for(shell: Shell) -> None:
     assert "page 2" in output
     assert "The demo is over" in output
     assert "ragp search" in output
+    assert "I found nothing about this in the documents." in output
