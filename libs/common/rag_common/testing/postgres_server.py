@@ -134,7 +134,9 @@ class PostgresServer:
             self._run("postgres", "--version")
         except PermissionError:
             installation = self._programs.parents[1]
-            shutil.copytree(installation, self._directory / installation.name, symlinks=True)
+            # the package, and the libraries beside it
+            for directory in (installation, installation.with_name(f"{installation.name}.libs")):
+                shutil.copytree(directory, self._directory / directory.name, symlinks=True)
             self._programs = self._directory / installation.name / "pginstall" / "bin"
 
     def _run(self, program: str, *arguments: str) -> None:
