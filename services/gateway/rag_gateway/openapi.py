@@ -10,13 +10,13 @@ from rag_gateway.problems import ProblemDetails, responses
 from rag_gateway.shapes.documents import NewText
 
 DESCRIPTION = """
-Documents go in, passages come out, under per-document access control.
+Documents go in, passages and answers with citations come out, under per-document access control.
 
 Every request but the probes and these pages carries an API key: `Authorization: Bearer …`; `ragp key show`
 prints the first one. Every error is a problem (RFC 9457) with a stable `code`. `503` and `429` say when to
 come back in `Retry-After`.
 
-What the platform says (the texts of problems, the errors and warnings of documents, why a search is
+What the platform says (the texts of problems, the errors and warnings of documents, why a search or an answer is
 degraded) is in English or Russian, as `Accept-Language` prefers; codes are the same in both.
 """
 _TAGS = [
