@@ -16,8 +16,8 @@ Every request but the probes and these pages carries an API key: `Authorization:
 prints the first one. Every error is a problem (RFC 9457) with a stable `code`. `503` and `429` say when to
 come back in `Retry-After`.
 
-What the platform says (the texts of problems, the errors and warnings of documents, why a search or an answer is
-degraded) is in English or Russian, as `Accept-Language` prefers; codes are the same in both.
+What the platform says (the texts of problems, the errors and warnings of documents, why a search or an answer
+is degraded) is in English or Russian, as `Accept-Language` prefers; codes are the same in both.
 """
 _TAGS = [
     {"name": "collections", "description": "What is searched together."},
